@@ -1,0 +1,1 @@
+"""Load generation for Outlook Anywhere (RPC over HTTP) that opens every connection Outlook opens."""

@@ -1,0 +1,1 @@
+"""A synthetic Outlook on real sockets: one await is one call."""

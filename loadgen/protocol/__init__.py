@@ -1,0 +1,1 @@
+"""Protocol state without sockets or clocks: bytes and `now` in, bytes and events out."""

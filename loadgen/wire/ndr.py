@@ -1,0 +1,130 @@
+"""NDR 2.0 transfer syntax ([C706] 14, [MS-RPCE] 2.2.5): the few constructions that our interfaces use.
+
+Pointers that are embedded in a structure leave only their referent id there; what they point to follows after the
+outermost structure. That order is the caller's: read or write all ids first, then all referents.
+"""
+
+from loadgen.errors import WireError
+from loadgen.wire.buffer import Reader, Writer, decode_utf16
+
+_FIRST_REFERENT = 0x00020000
+
+
+class NdrReader(Reader):
+    """A :class:`Reader` of one stub, which starts at byte 0 of ``data``."""
+
+    __slots__ = ()
+
+    def u16(self, field: str) -> int:
+        """An aligned unsigned 16-bit integer."""
+        self.align(2)
+        return super().u16(field)
+
+    def u32(self, field: str) -> int:
+        """An aligned unsigned 32-bit integer."""
+        self.align(4)
+        return super().u32(field)
+
+    def i32(self, field: str) -> int:
+        """An aligned signed 32-bit integer."""
+        self.align(4)
+        return super().i32(field)
+
+    def pointer(self, field: str) -> bool:
+        """The referent id of a unique pointer: whether there is something to follow."""
+        return self.u32(field) != 0
+
+    def context_handle(self, field: str) -> bytes:
+        """A context handle: 20 opaque bytes."""
+        self.align(4)
+        return self.take(20, field)
+
+    def conformant_bytes(self, field: str) -> bytes:
+        """``[size_is] byte[]``: max_count, then the bytes."""
+        return self.take(self.u32(field), field)
+
+    def conformant_varying_bytes(self, field: str) -> bytes:
+        """``[size_is, length_is] byte[]``: max_count, offset (0), actual_count, then the bytes."""
+        return self.take(self._varying_count(field), field)
+
+    def string(self, field: str) -> str:
+        """``[string] char*``: an 8-bit string whose counts include its NUL, as Latin-1."""
+        raw = self.conformant_varying_bytes(field)
+        if not raw or raw.find(b"\0") != len(raw) - 1:
+            raise WireError(field, self.offset - len(raw), "string does not end with its only NUL")
+        return raw[:-1].decode("latin-1")
+
+    def wide_string(self, field: str) -> str:
+        """``[string] wchar_t*``: a UTF-16LE string whose counts include its NUL."""
+        count = self._varying_count(field)
+        start = self.offset
+        text = decode_utf16(self.take(2 * count, field), field, start)
+        if not text or text.find("\0") != len(text) - 1:
+            raise WireError(field, start, "string does not end with its only NUL")
+        return text[:-1]
+
+    def _varying_count(self, field: str) -> int:
+        maximum, offset, actual = self.u32(field), self.u32(field), self.u32(field)
+        if offset != 0 or actual > maximum:
+            raise WireError(field, self.offset, f"offset {offset}, {actual} of at most {maximum} elements")
+        return actual
+
+
+class NdrWriter(Writer):
+    """A :class:`Writer` of one stub, which hands out referent ids as Windows does."""
+
+    __slots__ = ("_referents",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._referents = 0
+
+    def u16(self, value: int) -> None:
+        """An aligned unsigned 16-bit integer."""
+        self.align(2)
+        super().u16(value)
+
+    def u32(self, value: int) -> None:
+        """An aligned unsigned 32-bit integer."""
+        self.align(4)
+        super().u32(value)
+
+    def i32(self, value: int) -> None:
+        """An aligned signed 32-bit integer."""
+        self.align(4)
+        super().i32(value)
+
+    def pointer(self, present: bool) -> None:
+        """The referent id of a unique pointer; 0 when nothing follows."""
+        self.u32(_FIRST_REFERENT + 4 * self._referents if present else 0)
+        self._referents += present
+
+    def context_handle(self, handle: bytes) -> None:
+        """A context handle: 20 opaque bytes."""
+        self.align(4)
+        self.raw(handle)
+
+    def conformant_bytes(self, data: bytes) -> None:
+        """``[size_is] byte[]``: max_count, then the bytes."""
+        self.u32(len(data))
+        self.raw(data)
+
+    def conformant_varying_bytes(self, data: bytes) -> None:
+        """``[size_is, length_is] byte[]``: max_count, offset (0), actual_count, then the bytes."""
+        self._varying_count(len(data))
+        self.raw(data)
+
+    def string(self, text: str) -> None:
+        """``[string] char*``: an 8-bit string (Latin-1) and its NUL."""
+        self.conformant_varying_bytes(text.encode("latin-1") + b"\0")
+
+    def wide_string(self, text: str) -> None:
+        """``[string] wchar_t*``: a UTF-16LE string and its NUL."""
+        raw = text.encode("utf-16-le") + b"\0\0"
+        self._varying_count(len(raw) // 2)
+        self.raw(raw)
+
+    def _varying_count(self, count: int) -> None:
+        self.u32(count)
+        self.u32(0)
+        self.u32(count)

@@ -1,0 +1,1 @@
+"""What users do and when: the typed form of profiles/, and pure schedules."""

@@ -1,0 +1,1 @@
+"""The servers, each with its own sockets: a file per role."""

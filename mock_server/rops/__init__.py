@@ -1,0 +1,1 @@
+"""Remote operations carried out on a mailbox: a file per document."""

@@ -1,0 +1,1 @@
+"""DCE/RPC on the server side: associations, dispatch by (interface, opnum), and the interfaces themselves."""
