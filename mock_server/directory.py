@@ -18,8 +18,8 @@ _PRIVATE_STORE: Final = "/cn=Microsoft Private MDB"
 class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The words that all names are made of; ``alias`` and ``display_name`` are format strings of ``index``.
 
-    User i has its mailbox on ``servers[i % len(servers)]`` and its public folders on ``public_servers`` likewise
-    ("" if there are none).
+    User i has its mailbox on ``servers[i % len(servers)]`` and its public folders on ``public_servers``
+    likewise ("" if there are none).
     """
 
     domain: str = "contoso.test"

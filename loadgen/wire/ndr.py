@@ -1,13 +1,16 @@
 """NDR 2.0 transfer syntax ([C706] 14, [MS-RPCE] 2.2.5): the few constructions that our interfaces use.
 
-Pointers that are embedded in a structure leave only their referent id there; what they point to follows after the
-outermost structure. That order is the caller's: read or write all ids first, then all referents.
+Pointers that are embedded in a structure leave only their referent id there; what they point to follows after
+the outermost structure. That order is the caller's: read or write all ids first, then all referents.
 """
+
+from struct import Struct
 
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Reader, Writer, decode_utf16
 
 _FIRST_REFERENT = 0x00020000
+_VARYING = Struct("<III")
 
 
 class NdrReader(Reader):
@@ -64,10 +67,12 @@ class NdrReader(Reader):
         return text[:-1]
 
     def _varying_count(self, field: str) -> int:
-        maximum, offset, actual = self.u32(field), self.u32(field), self.u32(field)
+        self.align(4)
+        maximum, offset, actual = self.unpack(_VARYING, field)
         if offset != 0 or actual > maximum:
             raise WireError(field, self.offset, f"offset {offset}, {actual} of at most {maximum} elements")
-        return actual
+        count: int = actual
+        return count
 
 
 class NdrWriter(Writer):
@@ -77,7 +82,7 @@ class NdrWriter(Writer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._referents = 0
+        self._referents = _FIRST_REFERENT
 
     def u16(self, value: int) -> None:
         """An aligned unsigned 16-bit integer."""
@@ -96,8 +101,13 @@ class NdrWriter(Writer):
 
     def pointer(self, present: bool) -> None:
         """The referent id of a unique pointer; 0 when nothing follows."""
-        self.u32(_FIRST_REFERENT + 4 * self._referents if present else 0)
-        self._referents += present
+        self.u32(self.next_referent() if present else 0)
+
+    def next_referent(self) -> int:
+        """A referent id that this stub does not use yet, for a pointer inside a layout."""
+        referent = self._referents
+        self._referents += 4
+        return referent
 
     def context_handle(self, handle: bytes) -> None:
         """A context handle: 20 opaque bytes."""
@@ -125,6 +135,5 @@ class NdrWriter(Writer):
         self.raw(raw)
 
     def _varying_count(self, count: int) -> None:
-        self.u32(count)
-        self.u32(0)
-        self.u32(count)
+        self.align(4)
+        self.pack(_VARYING, count, 0, count)
