@@ -1,0 +1,555 @@
+"""The methods of EMSMDB and AsyncEMSMDB that clients call ([MS-OXCRPC] 3.1.4 and 3.3.4), as NDR stubs.
+
+A context handle is 20 bytes: attributes (0), then the server's UUID. ``rgb_in``, ``rgb_out`` and the ``aux_*`` fields
+are extended buffers (:mod:`loadgen.wire.extended_buffer`) or empty. All times are milliseconds.
+"""
+
+from typing import ClassVar, Final, Self, TypeAlias
+
+import msgspec
+
+from loadgen.errors import WireError
+from loadgen.wire.ndr import NdrReader, NdrWriter
+from loadgen.wire.pdu import SyntaxId
+
+INTERFACE: Final = SyntaxId.of("a4f1db00-ca47-1067-b31f-00dd010662da", 0, 81)
+ASYNC_INTERFACE: Final = SyntaxId.of("5261574a-4572-206e-b268-6b199213b4e4", 0, 1)
+
+NO_CONTEXT: Final = bytes(20)
+"""The context handle that means "none": returned on failure and by EcDoDisconnect."""
+
+NO_COMPRESSION: Final = 0x1
+NO_XOR_MAGIC: Final = 0x2
+CHAIN: Final = 0x4
+"""pulFlags of EcDoRpcExt2: what the response may not or may look like."""
+
+NO_LINK: Final = 0xFFFFFFFF
+"""ulIcxrLink: the session belongs to no other."""
+
+NOTIFICATION_PENDING: Final = 0x1
+"""pulFlagsOut of EcDoAsyncWaitEx."""
+
+VersionWords: TypeAlias = tuple[int, int, int]
+"""A product version as three words on the wire ([MS-OXCRPC] 3.1.4.1.3)."""
+
+Version: TypeAlias = tuple[int, int, int, int]
+"""Major, minor, build, revision; tuples compare as versions do."""
+
+_NEW_FORM = 0x8000
+
+
+def version_from_words(words: VersionWords) -> Version:
+    """The four numbers, from either form of the words."""
+    first, second, revision = words
+    if second & _NEW_FORM:
+        return first >> 8, first & 0xFF, second & ~_NEW_FORM, revision
+    return first, 0, second, revision
+
+
+def words_from_version(version: Version, *, new_form: bool) -> VersionWords:
+    """The words of a version; servers write the new form, Outlook up to 2013 the old one, which has no minor."""
+    major, minor, build, revision = version
+    if new_form:
+        return major << 8 | minor, build | _NEW_FORM, revision
+    return major, build, revision
+
+
+class EcDoConnectExRequest(msgspec.Struct, frozen=True):
+    """Opens a session for the mailbox user ``user_dn`` ([MS-OXCRPC] 3.1.4.1)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 10
+
+    user_dn: str
+    client_version: VersionWords
+    flags: int = 0
+    con_mod: int = 0
+    limit: int = 0
+    code_page: int = 1252
+    lcid_string: int = 0x409
+    lcid_sort: int = 0x409
+    session_index_link: int = NO_LINK
+    can_convert_code_pages: int = 1
+    time_stamp: int = 0
+    aux_in: bytes = b""
+    aux_out_max: int = 0x1008
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        writer = NdrWriter()
+        writer.string(self.user_dn)
+        for number in (
+            self.flags,
+            self.con_mod,
+            self.limit,
+            self.code_page,
+            self.lcid_string,
+            self.lcid_sort,
+        ):
+            writer.u32(number)
+        writer.u32(self.session_index_link)
+        writer.u16(self.can_convert_code_pages)
+        _write_version(writer, self.client_version)
+        writer.u32(self.time_stamp)
+        _write_sized(writer, self.aux_in)
+        writer.u32(self.aux_out_max)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        request = cls(
+            user_dn=reader.string("szUserDN"),
+            flags=reader.u32("ulFlags"),
+            con_mod=reader.u32("ulConMod"),
+            limit=reader.u32("cbLimit"),
+            code_page=reader.u32("ulCpid"),
+            lcid_string=reader.u32("ulLcidString"),
+            lcid_sort=reader.u32("ulLcidSort"),
+            session_index_link=reader.u32("ulIcxrLink"),
+            can_convert_code_pages=reader.u16("usFCanConvertCodePages"),
+            client_version=_read_version(reader, "rgwClientVersion"),
+            time_stamp=reader.u32("pulTimeStamp"),
+            aux_in=_read_sized(reader, "rgbAuxIn"),
+            aux_out_max=reader.u32("pcbAuxOut"),
+        )
+        reader.expect_end("EcDoConnectEx request")
+        return request
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDoConnectExResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcDoConnectExResponse.decode(stub)
+
+
+class EcDoConnectExResponse(msgspec.Struct, frozen=True):
+    """The session, and how often a client that gets no notifications may ask for news ([MS-OXCRPC] 3.1.4.1).
+
+    ``dn_prefix`` shortens the names of recipients; it and ``display_name`` are None for a NULL pointer.
+    """
+
+    context_handle: bytes
+    polls_max_ms: int
+    retries: int
+    retry_delay_ms: int
+    session_index: int
+    dn_prefix: str | None
+    display_name: str | None
+    server_version: VersionWords
+    best_version: VersionWords
+    time_stamp: int
+    aux_out: bytes = b""
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        writer = NdrWriter()
+        writer.context_handle(self.context_handle)
+        for milliseconds_or_count in (self.polls_max_ms, self.retries, self.retry_delay_ms):
+            writer.u32(milliseconds_or_count)
+        writer.u16(self.session_index)
+        for text in (self.dn_prefix, self.display_name):
+            writer.pointer(text is not None)
+            if text is not None:
+                writer.string(text)
+        _write_version(writer, self.server_version)
+        _write_version(writer, self.best_version)
+        writer.u32(self.time_stamp)
+        _write_varying_sized(writer, self.aux_out)
+        writer.u32(self.return_value)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        response = cls(
+            context_handle=reader.context_handle("pcxh"),
+            polls_max_ms=reader.u32("pcmsPollsMax"),
+            retries=reader.u32("pcRetry"),
+            retry_delay_ms=reader.u32("pcmsRetryDelay"),
+            session_index=reader.u16("picxr"),
+            dn_prefix=_read_unique_string(reader, "szDNPrefix"),
+            display_name=_read_unique_string(reader, "szDisplayName"),
+            server_version=_read_version(reader, "rgwServerVersion"),
+            best_version=_read_version(reader, "rgwBestVersion"),
+            time_stamp=reader.u32("pulTimeStamp"),
+            aux_out=_read_varying_sized(reader, "rgbAuxOut"),
+            return_value=reader.u32("return value"),
+        )
+        reader.expect_end("EcDoConnectEx response")
+        return response
+
+
+class EcDoRpcExt2Request(msgspec.Struct, frozen=True):
+    """Carries ROP requests; ``out_max`` is the room that the answer may take ([MS-OXCRPC] 3.1.4.2)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 11
+
+    context_handle: bytes
+    rgb_in: bytes
+    flags: int = 0
+    out_max: int = 0x8007
+    aux_in: bytes = b""
+    aux_out_max: int = 0x1008
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        writer = NdrWriter()
+        writer.context_handle(self.context_handle)
+        writer.u32(self.flags)
+        _write_sized(writer, self.rgb_in)
+        writer.u32(self.out_max)
+        _write_sized(writer, self.aux_in)
+        writer.u32(self.aux_out_max)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        request = cls(
+            context_handle=reader.context_handle("pcxh"),
+            flags=reader.u32("pulFlags"),
+            rgb_in=_read_sized(reader, "rgbIn"),
+            out_max=reader.u32("pcbOut"),
+            aux_in=_read_sized(reader, "rgbAuxIn"),
+            aux_out_max=reader.u32("pcbAuxOut"),
+        )
+        reader.expect_end("EcDoRpcExt2 request")
+        return request
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDoRpcExt2Response":
+        """The answer; raises :class:`WireError`."""
+        return EcDoRpcExt2Response.decode(stub)
+
+
+class EcDoRpcExt2Response(msgspec.Struct, frozen=True):
+    """Carries ROP responses, chained ones too; ``trans_time_ms`` went by in the server ([MS-OXCRPC] 3.1.4.2)."""
+
+    context_handle: bytes
+    rgb_out: bytes
+    flags: int = 0
+    aux_out: bytes = b""
+    trans_time_ms: int = 0
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        writer = NdrWriter()
+        writer.context_handle(self.context_handle)
+        writer.u32(self.flags)
+        _write_varying_sized(writer, self.rgb_out)
+        _write_varying_sized(writer, self.aux_out)
+        writer.u32(self.trans_time_ms)
+        writer.u32(self.return_value)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        response = cls(
+            context_handle=reader.context_handle("pcxh"),
+            flags=reader.u32("pulFlags"),
+            rgb_out=_read_varying_sized(reader, "rgbOut"),
+            aux_out=_read_varying_sized(reader, "rgbAuxOut"),
+            trans_time_ms=reader.u32("pulTransTime"),
+            return_value=reader.u32("return value"),
+        )
+        reader.expect_end("EcDoRpcExt2 response")
+        return response
+
+
+class EcDoDisconnectRequest(msgspec.Struct, frozen=True, gc=False):
+    """Closes a session ([MS-OXCRPC] 3.1.4.3)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 1
+
+    context_handle: bytes
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        return _encode_handle(self.context_handle)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        return cls(_decode_handle(stub, "pcxh"))
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDoDisconnectResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcDoDisconnectResponse.decode(stub)
+
+
+class EcDoDisconnectResponse(msgspec.Struct, frozen=True, gc=False):
+    """The handle is gone ([MS-OXCRPC] 3.1.4.3)."""
+
+    context_handle: bytes = NO_CONTEXT
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        return _encode_handle(self.context_handle, self.return_value)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        return cls(*_decode_handle_and_number(stub, "pcxh", "return value"))
+
+
+class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
+    """Asks for UDP datagrams that hold ``context``, sent to a Winsock SOCKADDR ([MS-OXCRPC] 3.1.4.5)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 4
+
+    context_handle: bytes
+    context: bytes
+    callback_address: bytes
+    advise_bits: int = 0xFFFFFFFF
+    rpc: int = 0
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        writer = NdrWriter()
+        writer.context_handle(self.context_handle)
+        writer.u32(self.rpc)
+        writer.conformant_bytes(self.context)
+        writer.u16(len(self.context))
+        writer.u32(self.advise_bits)
+        writer.conformant_bytes(self.callback_address)
+        writer.u16(len(self.callback_address))
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        handle, rpc = reader.context_handle("pcxh"), reader.u32("iRpc")
+        context = reader.conformant_bytes("rgbContext")
+        _check_size(reader, context, reader.u16("cbContext"), "cbContext")
+        advise_bits = reader.u32("grbitAdviseBits")
+        address = reader.conformant_bytes("rgbCallbackAddress")
+        _check_size(reader, address, reader.u16("cbCallbackAddress"), "cbCallbackAddress")
+        reader.expect_end("EcRRegisterPushNotification request")
+        return cls(handle, context, address, advise_bits, rpc)
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcRRegisterPushNotificationResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcRRegisterPushNotificationResponse.decode(stub)
+
+
+class EcRRegisterPushNotificationResponse(msgspec.Struct, frozen=True, gc=False):
+    """The registration's handle ([MS-OXCRPC] 3.1.4.5)."""
+
+    context_handle: bytes
+    notification_handle: int = 0
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        return _encode_handle(self.context_handle, self.notification_handle, self.return_value)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        response = cls(reader.context_handle("pcxh"), reader.u32("hNotification"), reader.u32("return value"))
+        reader.expect_end("EcRRegisterPushNotification response")
+        return response
+
+
+class EcDummyRpcRequest(msgspec.Struct, frozen=True, gc=False):
+    """Asks whether anybody is there ([MS-OXCRPC] 3.1.4.6)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 6
+
+    def encode(self) -> bytes:
+        """The request stub, which is empty."""
+        return b""
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        NdrReader(stub).expect_end("EcDummyRpc request")
+        return cls()
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDummyRpcResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcDummyRpcResponse.decode(stub)
+
+
+class EcDummyRpcResponse(msgspec.Struct, frozen=True, gc=False):
+    """Somebody is ([MS-OXCRPC] 3.1.4.6)."""
+
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        writer = NdrWriter()
+        writer.u32(self.return_value)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        response = cls(reader.u32("return value"))
+        reader.expect_end("EcDummyRpc response")
+        return response
+
+
+class EcDoAsyncConnectExRequest(msgspec.Struct, frozen=True, gc=False):
+    """Asks for the handle on which EcDoAsyncWaitEx waits ([MS-OXCRPC] 3.1.4.4)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 14
+
+    context_handle: bytes
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        return _encode_handle(self.context_handle)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        return cls(_decode_handle(stub, "cxh"))
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDoAsyncConnectExResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcDoAsyncConnectExResponse.decode(stub)
+
+
+class EcDoAsyncConnectExResponse(msgspec.Struct, frozen=True, gc=False):
+    """The asynchronous context handle (ACXH), one per session ([MS-OXCRPC] 3.1.4.4)."""
+
+    async_context_handle: bytes
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        return _encode_handle(self.async_context_handle, self.return_value)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        return cls(*_decode_handle_and_number(stub, "pacxh", "return value"))
+
+
+class EcDoAsyncWaitExRequest(msgspec.Struct, frozen=True, gc=False):
+    """Waits until there is something to fetch, or about five minutes ([MS-OXCRPC] 3.3.4.1)."""
+
+    interface: ClassVar[SyntaxId] = ASYNC_INTERFACE
+    opnum: ClassVar[int] = 0
+
+    async_context_handle: bytes
+    flags: int = 0
+
+    def encode(self) -> bytes:
+        """The request stub."""
+        return _encode_handle(self.async_context_handle, self.flags)
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The request; raises :class:`WireError`."""
+        return cls(*_decode_handle_and_number(stub, "acxh", "ulFlagsIn"))
+
+    @staticmethod
+    def decode_response(stub: bytes) -> "EcDoAsyncWaitExResponse":
+        """The answer; raises :class:`WireError`."""
+        return EcDoAsyncWaitExResponse.decode(stub)
+
+
+class EcDoAsyncWaitExResponse(msgspec.Struct, frozen=True, gc=False):
+    """``flags`` has NOTIFICATION_PENDING, or the wait ran out ([MS-OXCRPC] 3.3.4.1)."""
+
+    flags: int = 0
+    return_value: int = 0
+
+    def encode(self) -> bytes:
+        """The response stub."""
+        writer = NdrWriter()
+        writer.u32(self.flags)
+        writer.u32(self.return_value)
+        return writer.getvalue()
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The response; raises :class:`WireError`."""
+        reader = NdrReader(stub)
+        response = cls(reader.u32("pulFlagsOut"), reader.u32("return value"))
+        reader.expect_end("EcDoAsyncWaitEx response")
+        return response
+
+
+def _read_version(reader: NdrReader, field: str) -> VersionWords:
+    return reader.u16(field), reader.u16(field), reader.u16(field)
+
+
+def _write_version(writer: NdrWriter, words: VersionWords) -> None:
+    for word in words:
+        writer.u16(word)
+
+
+def _read_unique_string(reader: NdrReader, field: str) -> str | None:
+    return reader.string(field) if reader.pointer(field) else None
+
+
+def _check_size(reader: NdrReader, data: bytes, size: int, field: str) -> None:
+    if size != len(data):
+        raise WireError(field, reader.offset, f"says {size} bytes, the array has {len(data)}")
+
+
+def _read_sized(reader: NdrReader, field: str) -> bytes:
+    data = reader.conformant_bytes(field)
+    _check_size(reader, data, reader.u32(field), field)
+    return data
+
+
+def _write_sized(writer: NdrWriter, data: bytes) -> None:
+    writer.conformant_bytes(data)
+    writer.u32(len(data))
+
+
+def _read_varying_sized(reader: NdrReader, field: str) -> bytes:
+    data = reader.conformant_varying_bytes(field)
+    _check_size(reader, data, reader.u32(field), field)
+    return data
+
+
+def _write_varying_sized(writer: NdrWriter, data: bytes) -> None:
+    writer.conformant_varying_bytes(data)
+    writer.u32(len(data))
+
+
+def _encode_handle(handle: bytes, *numbers: int) -> bytes:
+    writer = NdrWriter()
+    writer.context_handle(handle)
+    for number in numbers:
+        writer.u32(number)
+    return writer.getvalue()
+
+
+def _decode_handle(stub: bytes, field: str) -> bytes:
+    reader = NdrReader(stub)
+    handle = reader.context_handle(field)
+    reader.expect_end(field)
+    return handle
+
+
+def _decode_handle_and_number(stub: bytes, handle_field: str, number_field: str) -> tuple[bytes, int]:
+    reader = NdrReader(stub)
+    handle, number = reader.context_handle(handle_field), reader.u32(number_field)
+    reader.expect_end(number_field)
+    return handle, number
