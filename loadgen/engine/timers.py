@@ -1,0 +1,82 @@
+"""One heap of due times for a whole population, so that an idle user costs no task and no loop timer."""
+
+import asyncio
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+_NS_PER_MS = 1_000_000
+
+
+class Timer:
+    """Something that is due once; :meth:`cancel` makes it never happen."""
+
+    __slots__ = ("callback", "due_ns")
+
+    def __init__(self, due_ns: int, callback: Callable[[int], None]) -> None:
+        self.due_ns = due_ns
+        self.callback: Callable[[int], None] | None = callback
+
+    def cancel(self) -> None:
+        """Forget the callback; the heap drops the entry when it comes up."""
+        self.callback = None
+
+
+class TimerHeap:
+    """Calls back when due, in the order (due time, order of asking), and tells how late it was.
+
+    ``clock`` gives nanoseconds on the scale of the due times; ``on_lag`` gets, for each timer, the nanoseconds from
+    due to fired: the generator's own lag, before any waiting for the user or the target. A callback gets the time at
+    which it was due.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int], on_lag: Callable[[int], None]
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._on_lag = on_lag
+        self._heap: list[tuple[int, int, Timer]] = []
+        self._order = count()
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed_ns = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, due_ns: int, callback: Callable[[int], None]) -> Timer:
+        """Call ``callback(due_ns)`` at ``due_ns``, or as soon as possible when that has passed."""
+        timer = Timer(due_ns, callback)
+        heappush(self._heap, (due_ns, next(self._order), timer))
+        if self._handle is None or due_ns < self._armed_ns:
+            self._arm()
+        return timer
+
+    def clear(self) -> None:
+        """Forget everything that is due."""
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if not self._heap:
+            return
+        self._armed_ns = self._heap[0][0]
+        # uvloop rounds a delay to whole milliseconds, possibly down: rounding up first keeps a timer from
+        # coming early and spinning until it is due.
+        delay_ms = max(0, -((self._clock() - self._armed_ns) // _NS_PER_MS))
+        self._handle = self._loop.call_later(delay_ms / 1000, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        heap = self._heap
+        while heap and heap[0][0] <= (now_ns := self._clock()):
+            due_ns, _, timer = heappop(heap)
+            if timer.callback is not None:
+                self._on_lag(now_ns - due_ns)
+                timer.callback(due_ns)
+        self._arm()
