@@ -1,0 +1,73 @@
+"""The organisation behind an endpoint: its servers and its users, as the mock describes itself."""
+
+from typing import Self
+
+import msgspec
+
+from loadgen.client.account import Account
+from loadgen.errors import ProfileError
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where one Client Access server (RPC proxy) listens."""
+
+    name: str
+    address: str
+    port: int
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One server behind the proxies: ``ports`` by service (store, referral, directory)."""
+
+    role: str
+    address: str
+    ports: dict[str, int]
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """The rule by which users are named and spread over servers."""
+
+    count: int
+    domain: str
+    organisation: str
+    administrative_group: str
+    alias: str
+    display_name: str
+    password: str
+    servers: tuple[str, ...]
+    public_servers: tuple[str, ...]
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """What ``GET {counters_url}/organisation`` of a running mock answers."""
+
+    cas: tuple[Endpoint, ...]
+    servers: dict[str, Server]
+    counters_url: str
+    accounts: Accounts
+
+    @classmethod
+    def decode(cls, text: str | bytes, source: str) -> Self:
+        """Reads the JSON that ``source`` gave; raises :class:`~loadgen.errors.ProfileError` naming it."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProfileError(f"{source} does not describe a mock organisation: {error}") from error
+
+    def account(self, index: int) -> Account:
+        """User number ``index``, counted from 0."""
+        rule = self.accounts
+        alias = rule.alias.format(index=index)
+        smtp = f"{alias}@{rule.domain}"
+        recipients = f"/o={rule.organisation}/ou={rule.administrative_group}/cn=Recipients"
+        return Account(
+            index=index,
+            user=smtp,
+            password=rule.password,
+            alias=alias,
+            display_name=rule.display_name.format(index=index),
+            legacy_dn=f"{recipients}/cn={alias}",
+            smtp=smtp,
+            home_server=rule.servers[index % len(rule.servers)],
+            public_server=rule.public_servers[index % len(rule.public_servers)] if rule.public_servers else "",
+        )
