@@ -7,15 +7,18 @@ from itertools import count
 
 _NS_PER_MS = 1_000_000
 
+Callback = Callable[[int, int], None]
+"""Takes when it was due and when it fired; the difference is the generator's own lag."""
+
 
 class Timer:
     """Something that is due once; :meth:`cancel` makes it never happen."""
 
     __slots__ = ("callback", "due_ns")
 
-    def __init__(self, due_ns: int, callback: Callable[[int], None]) -> None:
+    def __init__(self, due_ns: int, callback: Callback) -> None:
         self.due_ns = due_ns
-        self.callback: Callable[[int], None] | None = callback
+        self.callback: Callback | None = callback
 
     def cancel(self) -> None:
         """Forget the callback; the heap drops the entry when it comes up."""
@@ -23,19 +26,14 @@ class Timer:
 
 
 class TimerHeap:
-    """Calls back when due, in the order (due time, order of asking), and tells how late it was.
+    """Calls back when due, in the order (due time, order of asking).
 
-    ``clock`` gives nanoseconds on the scale of the due times; ``on_lag`` gets, for each timer, the nanoseconds from
-    due to fired: the generator's own lag, before any waiting for the user or the target. A callback gets the time at
-    which it was due.
+    ``clock`` gives nanoseconds on the scale of the due times.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int], on_lag: Callable[[int], None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int]) -> None:
         self._loop = loop
         self._clock = clock
-        self._on_lag = on_lag
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None
@@ -44,8 +42,8 @@ class TimerHeap:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def at(self, due_ns: int, callback: Callable[[int], None]) -> Timer:
-        """Call ``callback(due_ns)`` at ``due_ns``, or as soon as possible when that has passed."""
+    def at(self, due_ns: int, callback: Callback) -> Timer:
+        """Call ``callback(due_ns, fired_ns)`` at ``due_ns``, or as soon as possible when that has passed."""
         timer = Timer(due_ns, callback)
         heappush(self._heap, (due_ns, next(self._order), timer))
         if self._handle is None or due_ns < self._armed_ns:
@@ -77,6 +75,5 @@ class TimerHeap:
         while heap and heap[0][0] <= (now_ns := self._clock()):
             due_ns, _, timer = heappop(heap)
             if timer.callback is not None:
-                self._on_lag(now_ns - due_ns)
-                timer.callback(due_ns)
+                timer.callback(due_ns, now_ns)
         self._arm()

@@ -1,4 +1,4 @@
-"""A loop whose time jumps: engine tests wait for hours in milliseconds, and every figure comes out exactly."""
+"""A loop whose time jumps: tests wait for hours in milliseconds, and every figure comes out exactly."""
 
 import asyncio
 import selectors
