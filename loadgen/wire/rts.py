@@ -1,7 +1,8 @@
 """RTS PDUs, the language of virtual connections ([MS-RPCH] 2.2.3 and 2.2.4).
 
-An RTS PDU has no type number: its flags and the kinds of its commands, in order, are what names it. :data:`RTS_PDUS`
-is that table, for naming and for checking alike. Sizes are in bytes; cookies are 16 bytes in wire order.
+An RTS PDU has no type number: its flags and the kinds of its commands, in order, are what names it.
+:data:`RTS_PDUS` is that table, for naming and for checking alike. Sizes are in bytes; cookies are 16 bytes in
+wire order.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import msgspec
 
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Reader, Writer
-from loadgen.wire.pdu import PduType, frag_length
+from loadgen.wire.pdu_header import DREP, VERSION, WHOLE, PduType, frag_length
 
 NONE: Final = 0x0000
 PING: Final = 0x0001
@@ -152,8 +153,8 @@ class ANCE(_FixedCommand, frozen=True, gc=False):
 class ClientAddress(msgspec.Struct, frozen=True, gc=False):
     """Where the client's IN channel came from ([MS-RPCH] 2.2.3.5.12), as text.
 
-    The specification puts an IPv4 address right after its type. Windows, as captured, writes four zero bytes first:
-    the end of a sockaddr_in whose port was cleared. Both are read; the second is written.
+    The specification puts an IPv4 address right after its type. Windows, as captured, writes four zero bytes
+    first, family and port of a cleared sockaddr_in. Both are read; the second is written.
     """
 
     command_type: ClassVar[int] = 0xB
@@ -251,7 +252,7 @@ class RtsPdu(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All PDUs of the specification that have this shape; state decides between them. Unknown shape: none."""
+        """The PDUs of the specification that have this shape (state decides between them), or none."""
         return RTS_PDUS.get((self.flags, tuple(map(type, self.commands))), ())
 
     @classmethod
@@ -261,7 +262,7 @@ class RtsPdu(msgspec.Struct, frozen=True, gc=False):
         if size != len(data) or size < _HEADER.size:
             raise WireError("frag_length", 8, f"{size} for an RTS PDU of {len(data)} bytes")
         _, ptype, pfc_flags, _, _, auth_length, call_id, flags, count = _HEADER.unpack_from(data)
-        if (ptype, pfc_flags, auth_length, call_id) != (PduType.RTS, 3, 0, 0):
+        if (ptype, pfc_flags, auth_length, call_id) != (PduType.RTS, WHOLE, 0, 0):
             problem = f"PTYPE {ptype}, flags {pfc_flags}, auth_length {auth_length}, call_id {call_id}"
             raise WireError("RTS header", 2, problem)
         reader = Reader(data, _HEADER.size)
@@ -277,7 +278,9 @@ class RtsPdu(msgspec.Struct, frozen=True, gc=False):
             command.write(writer)
         body = writer.getvalue()
         size = _HEADER.size + len(body)
-        return _HEADER.pack(5, PduType.RTS, 3, 0x10, size, 0, 0, self.flags, len(self.commands)) + body
+        return (
+            _HEADER.pack(VERSION, PduType.RTS, WHOLE, DREP, size, 0, 0, self.flags, len(self.commands)) + body
+        )
 
 
 def _read_command(reader: Reader) -> Command:
