@@ -1,0 +1,98 @@
+"""The two ends of one hop's flow control ([MS-RPCH] 3.2.1.1.5); RPC PDUs alone count, in their whole length."""
+
+from collections import deque
+from typing import Final, NamedTuple
+
+from loadgen.errors import RemoteProtocolError
+
+_UINT32: Final = 0xFFFFFFFF
+
+
+class Sender:
+    """The sending end: what its receiver has no room for waits, first in, first out.
+
+    It is plugged until :meth:`opened` says how much the receiver takes. The methods put what may go into
+    ``output`` and return how many bytes that was.
+    """
+
+    __slots__ = ("_announced", "_available", "_output", "_sent", "_waiting")
+
+    def __init__(self, output: bytearray) -> None:
+        self._output = output
+        self._waiting: deque[bytes] = deque()
+        self._announced = 0
+        self._available = 0
+        self._sent = 0
+
+    def opened(self, window: int) -> int:
+        """The receiver has said how much it takes, in bytes."""
+        self._announced = self._available = window
+        return self._release()
+
+    def send(self, pdu: bytes) -> int:
+        """A PDU is to go, now or when there is room."""
+        size = len(pdu)
+        if self._waiting or self._available <= size:
+            self._waiting.append(pdu)
+            return 0
+        self._output += pdu
+        self._available -= size
+        self._sent = (self._sent + size) & _UINT32
+        return size
+
+    def acknowledged(self, bytes_received: int, available_window: int) -> int:
+        """The receiver has taken some; raises :class:`RemoteProtocolError` for an ack that cannot be true."""
+        on_the_way = (self._sent - bytes_received) & _UINT32
+        available = available_window - on_the_way
+        if not 0 <= available <= self._announced:
+            raise RemoteProtocolError(
+                f"ack of {bytes_received} bytes with a window of {available_window}, "
+                f"{self._sent} having been sent into a window of {self._announced}"
+            )
+        self._available = available
+        return self._release()
+
+    def _release(self) -> int:
+        released = 0
+        while self._waiting and self._available > len(self._waiting[0]):
+            pdu = self._waiting.popleft()
+            self._output += pdu
+            self._available -= len(pdu)
+            released += len(pdu)
+        self._sent = (self._sent + released) & _UINT32
+        return released
+
+
+class Ack(NamedTuple):
+    """What a receiver tells its sender, in bytes."""
+
+    bytes_received: int
+    available_window: int
+
+
+class ReceiveWindow:
+    """The receiving end: what we have promised to take, in bytes."""
+
+    __slots__ = ("_advertised", "_queued", "_received", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._advertised = size
+        self._queued = 0
+        self._received = 0
+
+    def received(self, size: int) -> None:
+        """A PDU came; raises :class:`RemoteProtocolError` if it is more than we had promised to take."""
+        if size > self._advertised:
+            raise RemoteProtocolError(f"a PDU of {size} bytes into a window of {self._advertised}")
+        self._received = (self._received + size) & _UINT32
+        self._advertised -= size
+        self._queued += size
+
+    def consumed(self, size: int) -> Ack | None:
+        """So much has gone on its way; the ack to send, due once less than half the window is left."""
+        self._queued -= size
+        if not size or self._advertised >= self._size // 2:
+            return None
+        self._advertised = self._size - self._queued
+        return Ack(self._received, self._advertised)

@@ -1,0 +1,185 @@
+"""HTTP as a client access server speaks it in front of its RPC proxy ([MS-RPCH] 2.1.2).
+
+Requests on a connection are answered one after the other, until one opens a channel: from there on its body
+is a stream of PDUs, and no business of HTTP any more.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import h11
+import msgspec
+
+from loadgen.errors import WireError
+from loadgen.wire.http import (
+    CONTENT_TYPE,
+    ECHO_LENGTH_LIMIT,
+    RPC_IN_DATA,
+    RPC_OUT_DATA,
+    RPC_PROXY_PATH,
+    parse_target,
+)
+from loadgen.wire.rts import echo
+
+_PATHS: Final = frozenset((RPC_PROXY_PATH, "/rpcwithcert/rpcproxy.dll"))
+_LARGEST_HEAD: Final = 16384
+_LARGEST_DISCARDED: Final = 65536
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_ECHO: Final = echo().encode()
+
+
+class ChannelHead(msgspec.Struct, frozen=True):
+    """A request that opens a channel.
+
+    ``content_length`` is in bytes, ``http_minor`` the second number of the HTTP version, and
+    ``minimum_timeout_ms`` what a ``Pragma: MinConnTimeout`` asks for.
+    """
+
+    method: str
+    server: str
+    port: int
+    content_length: int
+    user: str
+    http_minor: int
+    minimum_timeout_ms: int | None
+
+
+class HttpConnection:
+    """The HTTP side of one connection.
+
+    ``authenticate`` gets the value of ``Authorization`` (None if there is none) and says which user that is,
+    or None. ``output`` is what is to be sent; ``closing`` says that the connection ends once that is out.
+    ``body`` is what has already come of the channel when :meth:`receive` returns its head.
+    """
+
+    def __init__(self, authenticate: Callable[[str | None], str | None], realm: str) -> None:
+        self._authenticate = authenticate
+        self._challenge = f'WWW-Authenticate: Basic realm="{realm}"'
+        self._parser = _head_parser()
+        self._to_discard = 0
+        self.output = bytearray()
+        self.body = b""
+        self.closing = False
+
+    def receive(self, data: bytes) -> ChannelHead | None:
+        """Answer what ``data`` completes; the request that opened a channel, if one did."""
+        while data and not self.closing:
+            discarded = data[: self._to_discard]
+            self._to_discard -= len(discarded)
+            self._parser.receive_data(data[len(discarded) :])
+            data = b""
+            request = self._next_head()
+            if request is not None:
+                data, _ = self._parser.trailing_data
+                self._parser = _head_parser()
+                channel = self._answer(request)
+                if channel is not None:
+                    self.body = data
+                    return channel
+        return None
+
+    def _next_head(self) -> h11.Request | None:
+        try:
+            event = self._parser.next_event()
+        except h11.RemoteProtocolError as error:
+            self._respond(error.error_status_hint, "Bad Request", keep=False)
+            return None
+        return event if isinstance(event, h11.Request) else None
+
+    def _answer(self, request: h11.Request) -> ChannelHead | None:
+        headers = _Headers(request)
+        user = self._authenticate(headers.value(b"authorization"))
+        method = request.method.decode("ascii")
+        refusal = self._refusal(request, method, headers, user)
+        if refusal is not None:
+            self._refuse(headers, *refusal)
+            return None
+        if headers.expects_continue and headers.content_length:
+            self.output += _CONTINUE
+        if headers.content_length <= ECHO_LENGTH_LIMIT:
+            self._to_discard = headers.content_length
+            content_type = f"Content-Type: {CONTENT_TYPE}"
+            self._respond(200, "Success", content_type, body=_ECHO, keep=headers.keep_alive)
+            return None
+        return self._open_channel(request, method, headers, user or "")
+
+    def _refusal(
+        self, request: h11.Request, method: str, headers: "_Headers", user: str | None
+    ) -> tuple[int, str, tuple[str, ...]] | None:
+        if _path(request.target) not in _PATHS:
+            return 404, "Not Found", ()
+        if user is None:
+            return 401, "Unauthorized", (self._challenge,)
+        if method not in (RPC_IN_DATA, RPC_OUT_DATA):
+            return 405, "Method Not Allowed", (f"Allow: {RPC_IN_DATA}, {RPC_OUT_DATA}",)
+        if headers.value(b"content-length") is None:
+            return 411, "Length Required", ()
+        return None
+
+    def _open_channel(
+        self, request: h11.Request, method: str, headers: "_Headers", user: str
+    ) -> ChannelHead | None:
+        try:
+            _, server, port = parse_target(request.target.decode("latin-1"))
+        except WireError:
+            self._refuse(headers, 400, "Bad Request", ())
+            return None
+        minor = int(request.http_version.partition(b".")[2])
+        return ChannelHead(
+            method, server, port, headers.content_length, user, minor, headers.minimum_timeout_ms
+        )
+
+    def _refuse(self, headers: "_Headers", status: int, reason: str, lines: tuple[str, ...]) -> None:
+        """Answer, and keep the connection if the request's body is sure to come and small enough to skip."""
+        size = headers.content_length
+        skippable = size == 0 or (size <= _LARGEST_DISCARDED and not headers.expects_continue)
+        keep = headers.keep_alive and skippable
+        self._to_discard = size if keep else 0
+        body = f"<html><body><h1>{status} {reason}</h1></body></html>\r\n".encode("ascii")
+        self._respond(status, reason, *lines, "Content-Type: text/html", body=body, keep=keep)
+
+    def _respond(self, status: int, reason: str, *lines: str, body: bytes = b"", keep: bool) -> None:
+        self.closing = not keep
+        head = [f"HTTP/1.1 {status} {reason}", *lines, f"Content-Length: {len(body)}"]
+        head.append(f"Connection: {'Keep-Alive' if keep else 'close'}")
+        self.output += "\r\n".join((*head, "", "")).encode("latin-1") + body
+
+
+class _Headers:
+    """What of a request's headers matters here."""
+
+    __slots__ = ("_all", "content_length", "expects_continue", "keep_alive")
+
+    def __init__(self, request: h11.Request) -> None:
+        self._all: dict[bytes, bytes] = {}
+        for name, value in request.headers:
+            self._all[name] = self._all[name] + b"," + value if name in self._all else value
+        self.content_length = int(self._all.get(b"content-length", b"0"))
+        self.expects_continue = self._all.get(b"expect", b"").lower() == b"100-continue"
+        persistent = b"keep-alive" if request.http_version == b"1.1" else b"close"
+        self.keep_alive = self._all.get(b"connection", persistent).lower() == b"keep-alive"
+
+    def value(self, name: bytes) -> str | None:
+        """The header ``name`` (in lower case), several of them joined by commas."""
+        value = self._all.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def minimum_timeout_ms(self) -> int | None:
+        """MinConnTimeout, 120 to 14400 seconds ([MS-RPCH] 2.1.2.1.2); any other value is ignored."""
+        for directive in (self.value(b"pragma") or "").split(","):
+            name, _, value = directive.strip().partition("=")
+            if name.lower() == "minconntimeout" and value.isdecimal() and 120 <= int(value) <= 14400:
+                return int(value) * 1000
+        return None
+
+
+def _head_parser() -> h11.Connection:
+    return h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
+
+
+def _path(target: bytes) -> str:
+    """The path of a target that may be an absolute URL, in lower case, since IIS does not mind the case."""
+    resource = target.decode("latin-1").lower().partition("?")[0]
+    _, scheme_end, rest = resource.partition("://")
+    return "/" + rest.partition("/")[2] if scheme_end else resource
