@@ -10,6 +10,7 @@ from loadgen.measure.sample import LAYERS, OK, OPERATIONS, Sample
 
 TrafficKind = Literal["sending", "receiving", "idle", "startup"]
 EXAMPLE_LENGTH: Final = 300
+EVENTS_PER_INTERVAL: Final = 1000
 ALWAYS_TIMED: Final = frozenset({"log_on", "log_off"})
 """Operations that by their nature happen outside the measured phase, and are timed wherever they do."""
 
@@ -98,6 +99,14 @@ class Gauges(msgspec.Struct, kw_only=True):
     resident_octets: int = 0
 
 
+class EncodedHistogram(msgspec.Struct, frozen=True, gc=False):
+    """A histogram on its way: compressed and in base64, with what a log line says beside it."""
+
+    payload: str
+    count: int
+    max_us: int
+
+
 class Snapshot(msgspec.Struct, kw_only=True):
     """What one shard saw in one interval. Everything but ``gauges`` is the interval's own, so snapshots add up."""
 
@@ -106,37 +115,199 @@ class Snapshot(msgspec.Struct, kw_only=True):
     ended_ns: int
     counts: dict[str, Counts] = {}
     failures: list[Failure] = []
-    histograms: dict[str, bytes] = {}
-    """By tag ``<operation>.<response|service|lag>`` or ``<layer>.service``: compressed HdrHistograms, base64."""
+    histograms: dict[str, EncodedHistogram] = {}
+    """By tag: ``<operation>.<response|service|lag>`` or ``<layer>.service``."""
     clamped: int = 0
     """Values that lay outside 1 us to 10 min and were counted at the edge."""
     traffic: list[Traffic] = []
     submitted: list[Submitted] = []
     arrived: list[Arrived] = []
     events: list[Event] = []
+    events_dropped: int = 0
     gauges: Gauges = msgspec.field(default_factory=Gauges)
 
 
-class Recorder:
-    """What the engine writes to; one per event loop.
+class _Books:
+    """What one interval is written into; used again after it was cleared."""
 
-    ``cut`` ends an interval at once by putting fresh books on the desk; encoding the old ones is then done histogram
-    by histogram, so that no interval stalls the loop.
+    __slots__ = (
+        "arrived",
+        "counts",
+        "events",
+        "events_dropped",
+        "failures",
+        "histograms",
+        "submitted",
+        "traffic",
+    )
+
+    def __init__(self) -> None:
+        self.histograms: dict[str, Histogram] = {}
+        self.open_page()
+
+    def open_page(self) -> None:
+        """Starts a new interval; histograms are kept, since their memory is dear to get."""
+        self.counts = {operation: Counts() for operation in OPERATIONS}
+        self.failures: dict[tuple[str, str], Failure] = {}
+        self.traffic: dict[tuple[str, str, TrafficKind], tuple[int, float]] = {}
+        self.submitted: list[Submitted] = []
+        self.arrived: list[Arrived] = []
+        self.events: list[Event] = []
+        self.events_dropped = 0
+
+    def histogram(self, tag: str) -> Histogram:
+        """The histogram under a tag, made when it is first needed."""
+        histogram = self.histograms.get(tag)
+        if histogram is None:
+            histogram = self.histograms[tag] = Histogram()
+        return histogram
+
+
+class Cut:
+    """An interval that is over: its histograms are encoded one by one, then it is a :class:`Snapshot`."""
+
+    def __init__(self, books: _Books, snapshot: Snapshot, give_back: Callable[[_Books], None]) -> None:
+        self._books = books
+        self._snapshot = snapshot
+        self._give_back = give_back
+        self._to_encode = [tag for tag, histogram in books.histograms.items() if histogram.count]
+
+    def encode_next(self) -> bool:
+        """Encodes one histogram (0.3 ms); says whether there was one left."""
+        if not self._to_encode:
+            return False
+        tag = self._to_encode.pop()
+        histogram = self._books.histograms[tag]
+        self._snapshot.histograms[tag] = EncodedHistogram(
+            histogram.encode(), histogram.count, histogram.max_us
+        )
+        self._snapshot.clamped += histogram.clamped
+        histogram.clear()
+        return True
+
+    def finish(self) -> Snapshot:
+        """Encodes what is left, and gives the cleared books back to the recorder. To be called once."""
+        while self.encode_next():
+            pass
+        self._give_back(self._books)
+        return self._snapshot
+
+
+class Recorder:
+    """What the engine writes to; one per event loop. Memory does not grow with the number of samples.
+
+    :meth:`cut` ends an interval at once by putting fresh books on the desk; encoding the old ones is then done
+    histogram by histogram, so that no interval stalls the loop.
     """
 
-    def __init__(self, shard: int, now_ns: int) -> None: ...
+    def __init__(self, shard: int, now_ns: int) -> None:
+        self._shard = shard
+        self._started_ns = now_ns
+        self._books = _Books()
+        self._spare: _Books | None = None
+        self._timed_from_ns = self._timed_until_ns = 0
 
     def measure_between(self, started_ns: int, ended_ns: int) -> None:
-        """From now on only operations due in [started, ended) are timed; all are counted. Before: none is timed."""
+        """From now on, operations due in [started, ended) are timed; all are counted.
 
-    def plan(self, operation: str, count: int = 1) -> None: ...
-    def skip(self, operation: str, count: int = 1) -> None: ...
-    def record(self, sample: Sample, example: str = "") -> None: ...
-    def lag(self, operation: str, due_ns: int, fired_ns: int) -> None: ...
-    def layer(self, layer: str, started_ns: int, ended_ns: int) -> None: ...
-    def traffic(self, client: str, profile: str, kind: TrafficKind, octets: int, user_seconds: float = 0.0) -> None: ...
-    def submitted(self, key: str, copies: int, at_ns: int) -> None: ...
-    def arrived(self, key: str, user: int, at_ns: int) -> None: ...
-    def event(self, at_ns: int, kind: str, text: str, user: int | None = None) -> None: ...
-    def cut(self, now_ns: int, gauges: Gauges | None = None) -> "Cut": ...
-    def snapshot(self, now_ns: int, gauges: Gauges | None = None) -> Snapshot: ...
+        Until this is called only those in :data:`ALWAYS_TIMED` are timed.
+        """
+        self._timed_from_ns, self._timed_until_ns = started_ns, ended_ns
+
+    def plan(self, operation: str, count: int = 1) -> None:
+        """Counts arrivals that the schedule has for this run."""
+        self._books.counts[operation].planned += count
+
+    def skip(self, operation: str, count: int = 1) -> None:
+        """Counts arrivals that found too much unfinished work and were dropped."""
+        self._books.counts[operation].skipped += count
+
+    def record(self, sample: Sample, example: str = "") -> None:
+        """Counts one operation; its times go to the histograms if it succeeded and was due in the measured phase.
+
+        ``example`` is the text of an error; the first of each outcome is kept.
+        """
+        books = self._books
+        if sample.outcome != OK:
+            books.counts[sample.operation].failed += 1
+            self._count_failure(sample, example)
+            return
+        books.counts[sample.operation].done += 1
+        if self._is_timed(sample.operation, sample.due_ns):
+            books.histogram(f"{sample.operation}.response").record_ns(sample.ended_ns - sample.due_ns)
+            books.histogram(f"{sample.operation}.service").record_ns(sample.ended_ns - sample.started_ns)
+
+    def lag(self, operation: str, due_ns: int, fired_ns: int) -> None:
+        """Notes how late the generator's own timer was, before any waiting for the user or the target."""
+        if self._is_timed(operation, due_ns):
+            self._books.histogram(f"{operation}.lag").record_ns(fired_ns - due_ns)
+
+    def layer(self, layer: str, started_ns: int, ended_ns: int) -> None:
+        """Notes how long one layer of a connection's set-up took; has the shape of a client's ``probe``."""
+        if layer not in LAYERS:
+            raise KeyError(layer)
+        self._books.histogram(f"{layer}.service").record_ns(ended_ns - started_ns)
+
+    def traffic(
+        self, client: str, profile: str, kind: TrafficKind, octets: int, user_seconds: float = 0.0
+    ) -> None:
+        """Adds bytes of TCP payload, both directions together; see :class:`Traffic`."""
+        key = (client, profile, kind)
+        octets_before, seconds_before = self._books.traffic.get(key, (0, 0.0))
+        self._books.traffic[key] = (octets_before + octets, seconds_before + user_seconds)
+
+    def submitted(self, key: str, copies: int, at_ns: int) -> None:
+        """Notes the end of a submission, for the ledger of deliveries."""
+        self._books.submitted.append(Submitted(key, copies, at_ns))
+
+    def arrived(self, key: str, user: int, at_ns: int) -> None:
+        """Notes that a user was told of a message, for the ledger of deliveries."""
+        self._books.arrived.append(Arrived(key, user, at_ns))
+
+    def event(self, at_ns: int, kind: str, text: str, user: int | None = None) -> None:
+        """Notes something for ``events.jsonl``; at most :data:`EVENTS_PER_INTERVAL` are kept, the rest are counted."""
+        if len(self._books.events) < EVENTS_PER_INTERVAL:
+            self._books.events.append(Event(at_ns, kind, text[:EXAMPLE_LENGTH], user))
+        else:
+            self._books.events_dropped += 1
+
+    def cut(self, now_ns: int, gauges: Gauges | None = None) -> Cut:
+        """Ends the interval at ``now_ns`` and starts the next; takes no time to speak of."""
+        books, self._books = self._books, self._spare or _Books()
+        self._spare = None
+        snapshot = Snapshot(
+            shard=self._shard,
+            started_ns=self._started_ns,
+            ended_ns=now_ns,
+            counts={operation: counts for operation, counts in books.counts.items() if counts != Counts()},
+            failures=list(books.failures.values()),
+            traffic=[Traffic(*key, *amount) for key, amount in books.traffic.items()],
+            submitted=books.submitted,
+            arrived=books.arrived,
+            events=books.events,
+            events_dropped=books.events_dropped,
+            gauges=gauges or Gauges(),
+        )
+        self._started_ns = now_ns
+        return Cut(books, snapshot, self._take_back)
+
+    def snapshot(self, now_ns: int, gauges: Gauges | None = None) -> Snapshot:
+        """:meth:`cut` and encode all at once: for the end of a run, and for whoever has no loop to stall."""
+        return self.cut(now_ns, gauges).finish()
+
+    def _take_back(self, books: _Books) -> None:
+        books.open_page()
+        self._spare = books
+
+    def _is_timed(self, operation: str, due_ns: int) -> bool:
+        return self._timed_from_ns <= due_ns < self._timed_until_ns or operation in ALWAYS_TIMED
+
+    def _count_failure(self, sample: Sample, example: str) -> None:
+        key = (sample.operation, sample.outcome)
+        failure = self._books.failures.get(key)
+        if failure is None:
+            at_ns = sample.ended_ns
+            self._books.failures[key] = Failure(*key, 1, at_ns, at_ns, example[:EXAMPLE_LENGTH])
+        else:
+            failure.count += 1
+            failure.last_ns = max(failure.last_ns, sample.ended_ns)

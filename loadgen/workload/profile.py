@@ -87,7 +87,9 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.directory.names_resolved_per_message and not self.connections.directory:
-            raise ValueError("directory.names_resolved_per_message needs connections.directory to be at least 1")
+            raise ValueError(
+                "directory.names_resolved_per_message needs connections.directory to be at least 1"
+            )
         if self.directory.browses_per_day and not self.connections.directory:
             raise ValueError("directory.browses_per_day needs connections.directory to be at least 1")
         if max(self.version_words) > 0x7FFF:

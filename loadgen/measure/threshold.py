@@ -1,0 +1,231 @@
+"""Thresholds over ``summary.json``, and the verdict: pure functions of the summary and of how the run ended."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from loadgen.errors import ProfileError
+from loadgen.measure.columns import PEAK_COLUMNS
+from loadgen.measure.histogram import PERCENTILES
+from loadgen.measure.sample import OK, OPERATIONS, OUTCOMES
+
+Number = int | float
+Verdict = Literal["PASS", "FAIL", "INVALID"]
+Document = Mapping[str, Any]
+"""``summary.json`` as plain values."""
+
+EXIT_PASS: Final = 0
+EXIT_BUG: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 3
+EXIT_INVALID: Final = 98
+EXIT_FAIL: Final = 99
+EXIT_INTERRUPTED: Final = 130
+
+_OPERATORS: Final[dict[str, Callable[[Number, Number], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_THRESHOLD: Final = re.compile(
+    r"\s*(?P<path>[\w.-]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*"
+)
+
+_ANY: Final = "*"
+_LEAF: Final[dict[str, Any]] = {}
+_LATENCY: Final = dict.fromkeys((*PERCENTILES, "max"), _LEAF)
+_PARTIES: Final = dict.fromkeys(("expected", "client", "kernel", "mock"), _LEAF)
+_TABLE: Final = dict.fromkeys(PEAK_COLUMNS, _PARTIES)
+_OPERATION: Final = {
+    **dict.fromkeys(("planned", "done", "failed", "skipped"), _LEAF),
+    "response_ms": _LATENCY,
+    "service_ms": _LATENCY,
+}
+PATHS: Final[dict[str, Any]] = {
+    "users": dict.fromkeys(("planned", "logged_on_peak", "refused", "lost"), _LEAF),
+    "operations": dict.fromkeys(OPERATIONS, _OPERATION),
+    "connections": {"peak": _TABLE, "steady": _TABLE, "lost": _LEAF},
+    "traffic": {_ANY: {_ANY: dict.fromkeys(("sending", "aggregate", "idle_per_hour"), _LEAF)}},
+    "failures": dict.fromkeys((outcome for outcome in OUTCOMES if outcome != OK), _LEAF),
+    "generator": {
+        "lag_ms": _LATENCY,
+        **dict.fromkeys(
+            ("cpu_s", "busy_peak", "descriptors_use_peak", "ports_use_peak", "memory_per_user_kb", "clamped"),
+            _LEAF,
+        ),
+    },
+}
+"""Every number of ``summary.json`` that a threshold may name, as a tree; ``*`` stands for any client type or profile."""
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """``path op number``, such as ``operations.send_message.response_ms.p95 < 1000``."""
+
+    path: str
+    op: str
+    number: float
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.op} {self.number:g}"
+
+    def broken_by(self, document: Document) -> str | None:
+        """Why this does not hold for a summary, or None if it does. A value that was not measured breaks it."""
+        value: Any = document
+        for step in self.path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if value is None:
+            return f"{self} does not hold: there is no such value in this run"
+        return None if _OPERATORS[self.op](value, self.number) else f"{self} does not hold: it is {value:g}"
+
+
+def parse(text: str) -> Threshold:
+    """Reads one threshold; raises :class:`~loadgen.errors.ProfileError` that says what is allowed where it went wrong."""
+    match = _THRESHOLD.fullmatch(text)
+    if match is None:
+        raise ProfileError(f"{text!r} is not 'path op number', where op is one of {' '.join(_OPERATORS)}")
+    branch, steps = PATHS, match["path"].split(".")
+    for depth, step in enumerate(steps):
+        below = branch.get(step, branch.get(_ANY))
+        if below is None:
+            where = ".".join(steps[:depth]) or "the summary"
+            allowed = f"allowed: {', '.join(branch)}" if branch else "it is a number"
+            raise ProfileError(f"{text!r}: {where} has no {step!r}; {allowed}")
+        branch = below
+    if branch:
+        raise ProfileError(
+            f"{text!r}: {match['path']} is not a number; go on with one of: {', '.join(branch)}"
+        )
+    try:
+        return Threshold(match["path"], match["op"], float(match["number"]))
+    except ValueError:
+        raise ProfileError(f"{text!r}: {match['number']!r} is not a number") from None
+
+
+def parse_all(texts: Iterable[str]) -> tuple[Threshold, ...]:
+    """Reads thresholds; raises one :class:`~loadgen.errors.ProfileError` for all that are wrong."""
+    thresholds, wrong = [], []
+    for text in texts:
+        try:
+            thresholds.append(parse(text))
+        except ProfileError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ProfileError("; ".join(wrong))
+    return tuple(thresholds)
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Beyond these the generator was the bottleneck."""
+
+    lag_ms: float = 100.0
+    busy: float = 0.85
+    use: float = 0.95
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, apart from what it measured."""
+
+    bug: str | None = None
+    """An error of ours that stopped it."""
+    interrupted: bool = False
+    unreachable: str | None = None
+    """The target could not be reached, or refused the first user: why."""
+    aborted: str | None = None
+    """The ``abort_on`` threshold that an interval broke."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The verdict, why, and the exit code that says so."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    exit_code: int
+
+
+def judge(
+    document: Document,
+    thresholds: Sequence[Threshold],
+    bounds: Bounds | None = None,
+    ending: Ending | None = None,
+) -> Judgement:
+    """The verdict over a summary (design section 2). Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins."""
+    bounds, ending = bounds or Bounds(), ending or Ending()
+    invalid = _generator_problems(document["generator"], bounds)
+    if thresholds:
+        failed = [why for threshold in thresholds if (why := threshold.broken_by(document))]
+    else:
+        failed = _default_problems(document)
+    skipped = sum(operation["skipped"] for operation in document["operations"].values())
+    if skipped and not invalid:
+        failed.insert(
+            0, f"target_overloaded: {skipped:,} arrivals were skipped, while the generator kept its times"
+        )
+    if ending.aborted:
+        failed.insert(0, f"aborted: {ending.aborted}")
+
+    if ending.bug:
+        return Judgement("INVALID", (f"a bug of ours: {ending.bug}", *invalid, *failed), EXIT_BUG)
+    if ending.interrupted:
+        return Judgement("INVALID", ("interrupted before the end", *invalid, *failed), EXIT_INTERRUPTED)
+    if ending.unreachable:
+        return Judgement("FAIL", (ending.unreachable,), EXIT_UNREACHABLE)
+    if invalid:
+        return Judgement("INVALID", (*invalid, *failed), EXIT_INVALID)
+    if failed:
+        return Judgement("FAIL", tuple(failed), EXIT_FAIL)
+    return Judgement("PASS", (), EXIT_PASS)
+
+
+def _generator_problems(generator: Document, bounds: Bounds) -> list[str]:
+    problems = []
+    lag_ms = generator["lag_ms"]["p99"]
+    if lag_ms is not None and lag_ms > bounds.lag_ms:
+        problems.append(f"the generator lagged: p99 {lag_ms:.1f} ms, more than {bounds.lag_ms:g} ms")
+    if generator["busy_peak"] > bounds.busy:
+        problems.append(
+            f"an event loop was busy {generator['busy_peak']:.0%} of ten seconds, more than {bounds.busy:.0%}"
+        )
+    for name, what in (("descriptors_use_peak", "descriptors"), ("ports_use_peak", "source ports")):
+        if generator[name] > bounds.use:
+            problems.append(
+                f"{generator[name]:.0%} of the generator's {what} were in use, more than {bounds.use:.0%}"
+            )
+    return problems
+
+
+def _default_problems(document: Document) -> list[str]:
+    """What keeps a run without thresholds of its own from passing."""
+    problems = []
+    for name, operation in document["operations"].items():
+        ended = operation["done"] + operation["failed"] + operation["skipped"]
+        if operation["failed"]:
+            problems.append(f"{name}: {operation['failed']:,} of {ended:,} failed")
+        if operation["planned"] > ended:
+            problems.append(
+                f"{name}: {operation['planned'] - ended:,} of {operation['planned']:,} planned never ended"
+            )
+    users = document["users"]
+    if users["refused"]:
+        problems.append(f"{users['refused']:,} of {users['planned']:,} users were refused")
+    if document["connections"]["lost"]:
+        problems.append(f"{document['connections']['lost']:,} virtual connections were lost")
+    for moment in ("peak", "steady"):
+        problems += _table_problems(moment, document["connections"][moment])
+    return problems
+
+
+def _table_problems(moment: str, table: Document | None) -> list[str]:
+    if not table:
+        return [f"connections at {moment} were not counted"]
+    return [
+        f"connections at {moment}: {column} expected {cell['expected']:,}, {party} counted {cell[party]:,}"
+        for column, cell in table.items()
+        for party in ("client", "kernel", "mock")
+        if cell[party] is not None and cell[party] != cell["expected"]
+    ]

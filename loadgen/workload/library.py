@@ -1,0 +1,162 @@
+"""Finding and reading profiles: strict TOML, ``extends``, and errors of one line that say what is allowed."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from loadgen.errors import ProfileError
+from loadgen.workload.duration import Duration
+
+KINDS: Final = ("campaign", "client", "limits", "message", "topology")
+"""Folders below ``profiles/``; topologies are read by the mock organisation, not here."""
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+Table = dict[str, Any]
+
+_MISPLACED: Final = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING: Final = re.compile(r"Object missing required field `(.*)`")
+_NOT_ONE_OF: Final = re.compile(r"Invalid enum value (.*)")
+
+
+def library_root() -> Path:
+    """Where the built-in profiles are: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "profiles"
+    return installed if installed.is_dir() else package.parent / "profiles"
+
+
+def built_in_names(kind: str) -> tuple[str, ...]:
+    """The names of the built-in profiles of one kind, sorted."""
+    return tuple(sorted(path.stem for path in (library_root() / kind).glob("*.toml")))
+
+
+def find(kind: str, name: str, near: Path | None = None) -> Path:
+    """The file of a profile: a built-in name, or a path (it has a slash or ends in ``.toml``) relative to ``near``.
+
+    Raises :class:`~loadgen.errors.ProfileError`.
+    """
+    if "/" in name or name.endswith(".toml"):
+        path = (near or Path()) / Path(name).expanduser()
+        if not path.is_file():
+            raise ProfileError(f"{path}: there is no such file")
+        return path
+    if name not in built_in_names(kind):
+        known = ", ".join(built_in_names(kind)) or "none"
+        raise ProfileError(
+            f"{name!r} is not a built-in {kind} profile; known: {known}; or give the path of a .toml file"
+        )
+    return library_root() / kind / f"{name}.toml"
+
+
+def read(kind: str, name: str, shape: type[StructT], near: Path | None = None) -> StructT:
+    """Reads a profile and all that it extends; ``name`` defaults to the file's own.
+
+    Raises :class:`~loadgen.errors.ProfileError` with the file, the key and what is allowed there.
+    """
+    path = find(kind, name, near)
+    table = {"name": path.stem} | _read_table(kind, path, ())
+    return convert(table, shape, str(path))
+
+
+def convert(table: Mapping[str, object], shape: type[StructT], source: str, *, lax: bool = False) -> StructT:
+    """A typed profile from plain values; ``lax`` takes numbers from text, as options of a command line are.
+
+    Raises :class:`~loadgen.errors.ProfileError`, whose text begins with ``source``.
+    """
+    try:
+        return msgspec.convert(table, shape, strict=not lax, dec_hook=_decode_special)
+    except msgspec.ValidationError as error:
+        raise ProfileError(f"{source}: {explain(str(error), shape)}") from None
+
+
+def to_table(profile: msgspec.Struct) -> Table:
+    """Plain values of a profile as a file would say them, empty keys left out."""
+    table: Table = msgspec.to_builtins(profile, enc_hook=str)
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def explain(problem: str, shape: type) -> str:
+    """One of msgspec's messages as ``key: what is wrong; what is allowed``."""
+    match = _MISPLACED.fullmatch(problem)
+    assert match is not None, problem
+    text, path = match["problem"], match["path"] or ""
+    if unknown := _UNKNOWN.fullmatch(text):
+        return f"{_join(path, unknown[1])}: unknown key; allowed: {_allowed(_type_at(shape, path))}"
+    if missing := _MISSING.fullmatch(text):
+        return f"{_join(path, missing[1])}: missing"
+    if wrong := _NOT_ONE_OF.fullmatch(text):
+        return f"{path}: {wrong[1]} is not allowed; allowed: {_allowed(_type_at(shape, path))}"
+    text = text[:1].lower() + text[1:]
+    return f"{path}: {text}" if path else text
+
+
+def _read_table(kind: str, path: Path, extended_by: tuple[Path, ...]) -> Table:
+    if path.resolve() in extended_by:
+        raise ProfileError(f"{path}: extends: goes round in a circle")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise ProfileError(f"{path}: {error.strerror}") from None
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise ProfileError(f"{path}: extends: expected a name or a path as text")
+    try:
+        base_path = find(kind, base, path.parent)
+    except ProfileError as error:
+        raise ProfileError(f"{path}: extends: {error}") from None
+    return _overlay(_read_table(kind, base_path, (*extended_by, path.resolve())), table)
+
+
+def _overlay(base: Table, changes: Table) -> Table:
+    """Tables are merged key by key; everything else, arrays included, is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _decode_special(kind: type, value: object) -> Duration:
+    if kind is not Duration:
+        raise NotImplementedError(kind)
+    if not isinstance(value, str):
+        raise ValueError(f"expected a duration as text, such as '45s', got {value!r}")
+    return Duration.parse(value)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _type_at(shape: Any, path: str) -> Any:
+    """The type that ``path`` (``group[0].users``, or ``group[...]``) leads to, starting from a Struct."""
+    for step in filter(None, re.split(r"\.|(?=\[)", path)):
+        shape = _plain(shape)
+        if step.startswith("["):
+            shape = get_args(shape)[0]
+        else:
+            shape = next(field.type for field in msgspec.structs.fields(shape) if field.encode_name == step)
+    return _plain(shape)
+
+
+def _plain(shape: Any) -> Any:
+    """A type without its constraints, and without ``| None``."""
+    while get_origin(shape) in (Annotated, Union, UnionType):
+        shape = next(part for part in get_args(shape) if part is not type(None))
+    return shape
+
+
+def _allowed(shape: Any) -> str:
+    if get_origin(shape) is Literal:
+        return ", ".join(map(str, get_args(shape)))
+    return ", ".join(field.encode_name for field in msgspec.structs.fields(shape))
