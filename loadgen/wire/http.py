@@ -1,7 +1,7 @@
 """The HTTP heads that open channels ([MS-RPCH] 2.1).
 
-Parsing HTTP as such is h11's job: nothing here reads a stream. Lengths are in bytes. Texts have one character per
-byte (Latin-1), except user names and passwords.
+Parsing HTTP as such is h11's job: nothing here reads a stream. Lengths are in bytes. Texts have one character
+per byte (Latin-1), except user names and passwords.
 """
 
 import re

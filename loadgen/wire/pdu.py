@@ -3,7 +3,7 @@
 A PDU is one fragment: cutting stubs into fragments and joining them is the association's business. Encoders
 derive every length and count. Decoders take exactly one PDU and raise :class:`~loadgen.errors.WireError`.
 
-What users of PDUs need of :mod:`loadgen.wire.pdu_header` and :mod:`loadgen.wire.presentation` is offered here too.
+What users of PDUs need of :mod:`loadgen.wire.pdu_header` and :mod:`loadgen.wire.presentation` is here too.
 """
 
 from collections.abc import Callable, Mapping

@@ -80,7 +80,7 @@ class PresentationContext(msgspec.Struct, frozen=True, gc=False):
 
 
 class ContextResult(msgspec.Struct, frozen=True, gc=False):
-    """The answer to one context (p_result_t); for NEGOTIATE_ACK ``reason`` is the mask of granted features."""
+    """The answer to one context (p_result_t); ``reason`` of a NEGOTIATE_ACK is the mask that is granted."""
 
     result: int
     reason: int = REASON_NOT_SPECIFIED
