@@ -1,0 +1,216 @@
+"""Mailboxes, public folders, and the store of one server that holds them ([MS-OXCSTOR] 2.2.1.1)."""
+
+import time
+from typing import Final
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from loadgen.wire.identifiers import PUBLIC_PROVIDER, AddressBookEntryId
+from loadgen.wire.properties import (
+    PidTagIpmAppointmentEntryId,
+    PidTagIpmContactEntryId,
+    PidTagIpmDraftsEntryId,
+    PidTagIpmJournalEntryId,
+    PidTagIpmNoteEntryId,
+    PidTagIpmTaskEntryId,
+    PidTagReceivedByAddressType,
+    PidTagReceivedByEmailAddress,
+    PidTagReceivedByEntryId,
+    PidTagReceivedByName,
+    PidTagReceivedRepresentingEntryId,
+    PidTagReceivedRepresentingName,
+    filetime_from_unix,
+)
+from mock_server.directory import Directory, Entry, Organisation
+from mock_server.folder import Folder, folder_properties
+from mock_server.message import MessageContent
+from mock_server.object_store import Clock, ObjectStore
+from mock_server.store_identity import StoreIdentity, object_id
+
+_ROOT: Final = 0x101
+_IPM_SUBTREE: Final = 0x104
+_INBOX: Final = 0x105
+_OUTBOX: Final = 0x106
+_SENT_ITEMS: Final = 0x107
+_DELETED_ITEMS: Final = 0x108
+
+# counter, counter of the parent, name, container class
+_MAILBOX_FOLDERS: Final = (
+    (_ROOT, 0, "Root Container", ""),
+    (0x102, _ROOT, "Deferred Action", ""),
+    (0x103, _ROOT, "Spooler Queue", ""),
+    (_IPM_SUBTREE, _ROOT, "Top of Information Store", ""),
+    (_INBOX, _IPM_SUBTREE, "Inbox", "IPF.Note"),
+    (_OUTBOX, _IPM_SUBTREE, "Outbox", "IPF.Note"),
+    (_SENT_ITEMS, _IPM_SUBTREE, "Sent Items", "IPF.Note"),
+    (_DELETED_ITEMS, _IPM_SUBTREE, "Deleted Items", "IPF.Note"),
+    (0x109, _ROOT, "Common Views", ""),
+    (0x10A, _ROOT, "Schedule", ""),
+    (0x10B, _ROOT, "Finder", ""),
+    (0x10C, _ROOT, "Views", ""),
+    (0x10D, _ROOT, "Shortcuts", ""),
+    (0x10E, _IPM_SUBTREE, "Calendar", "IPF.Appointment"),
+    (0x10F, _IPM_SUBTREE, "Contacts", "IPF.Contact"),
+    (0x110, _IPM_SUBTREE, "Drafts", "IPF.Note"),
+    (0x111, _IPM_SUBTREE, "Journal", "IPF.Journal"),
+    (0x112, _IPM_SUBTREE, "Notes", "IPF.StickyNote"),
+    (0x113, _IPM_SUBTREE, "Tasks", "IPF.Task"),
+)
+_SPECIAL_FOLDERS: Final = {
+    PidTagIpmAppointmentEntryId: 0x10E,
+    PidTagIpmContactEntryId: 0x10F,
+    PidTagIpmDraftsEntryId: 0x110,
+    PidTagIpmJournalEntryId: 0x111,
+    PidTagIpmNoteEntryId: 0x112,
+    PidTagIpmTaskEntryId: 0x113,
+}
+_LOGON_FOLDERS: Final = 13
+
+_PUBLIC_ROOT: Final = 1
+_PUBLIC_IPM: Final = 2
+_PUBLIC_NON_IPM: Final = 3
+_EFORMS: Final = 4
+_FREE_BUSY: Final = 5
+_OFFLINE_ADDRESS_BOOK: Final = 6
+_SITE_FREE_BUSY: Final = 7
+_SITE_OFFLINE_ADDRESS_BOOK: Final = 8
+
+
+class Mailbox(ObjectStore):
+    """One user's folders. ``logon_folder_ids`` are the 13 that RopLogon returns, in its order."""
+
+    def __init__(self, owner: Entry, clock: Clock) -> None:
+        super().__init__(_mailbox_identity(owner), clock)
+        self.owner = owner
+        for counter, parent, name, container_class in _MAILBOX_FOLDERS:
+            above = self.folders[object_id(parent)] if parent else None
+            self._add_folder(counter, above, folder_properties(name, container_class))
+        self.logon_folder_ids = tuple(object_id(counter) for counter, *_ in _MAILBOX_FOLDERS[:_LOGON_FOLDERS])
+        self.root = self.folders[object_id(_ROOT)]
+        self.inbox = self.folders[object_id(_INBOX)]
+        self.outbox = self.folders[object_id(_OUTBOX)]
+        self.sent_items = self.folders[object_id(_SENT_ITEMS)]
+        self.deleted_items = self.folders[object_id(_DELETED_ITEMS)]
+        for tag, counter in _SPECIAL_FOLDERS.items():
+            entry_id = self.identity.folder_entry_id(object_id(counter))
+            self.root.properties[tag] = self.inbox.properties[tag] = entry_id
+
+    def receive_folder(self, message_class: str) -> tuple[str, Folder]:
+        """Where messages of a class arrive, and the class for which that was set ([MS-OXCSTOR] 3.2.5.2)."""
+        explicit = max(
+            (prefix for prefix in self.receive_folders if _is_class_or_below(message_class, prefix)), key=len
+        )
+        return explicit, self.receive_folders[explicit]
+
+    @property
+    def receive_folders(self) -> dict[str, Folder]:
+        """The receive folder of each message class that has one."""
+        inbox = self.inbox
+        return {"": inbox, "IPM": inbox, "REPORT.IPM": inbox, "IPC": self.root}
+
+    def deliver(self, content: MessageContent) -> None:
+        """New mail arrives in the Inbox."""
+        message = self.new_message(self.inbox, content)
+        message.delivered = message.created
+        self.add_message(message, new_mail=True)
+
+
+class PublicStore(ObjectStore):
+    """The public folders of one server. ``logon_folder_ids`` are the 13 that a public logon returns."""
+
+    def __init__(self, server_dn: str, organisation: Organisation, clock: Clock) -> None:
+        replica = uuid5(NAMESPACE_OID, server_dn + "/cn=Microsoft Public MDB").bytes_le
+        super().__init__(StoreIdentity(replica, PUBLIC_PROVIDER), clock)
+        address_book = f"/o={organisation.organisation}/cn=addrlists/cn=oabs/cn=Default Offline Address List"
+        for counter, parent, name in (
+            (_PUBLIC_ROOT, 0, "Public Root"),
+            (_PUBLIC_IPM, _PUBLIC_ROOT, "IPM_SUBTREE"),
+            (_PUBLIC_NON_IPM, _PUBLIC_ROOT, "NON_IPM_SUBTREE"),
+            (_EFORMS, _PUBLIC_NON_IPM, "EFORMS REGISTRY"),
+            (_FREE_BUSY, _PUBLIC_NON_IPM, "SCHEDULE+ FREE BUSY"),
+            (_OFFLINE_ADDRESS_BOOK, _PUBLIC_NON_IPM, "OFFLINE ADDRESS BOOK"),
+            (_SITE_FREE_BUSY, _FREE_BUSY, f"EX:{organisation.dn}"),
+            (_SITE_OFFLINE_ADDRESS_BOOK, _OFFLINE_ADDRESS_BOOK, address_book),
+        ):
+            above = self.folders[object_id(parent)] if parent else None
+            self._add_folder(counter, above, folder_properties(name, ""))
+        self.root = self.folders[object_id(_PUBLIC_ROOT)]
+        self.logon_folder_ids = (
+            *(object_id(counter) for counter in range(_PUBLIC_ROOT, _OFFLINE_ADDRESS_BOOK + 1)),
+            0,
+            object_id(_SITE_FREE_BUSY),
+            object_id(_SITE_OFFLINE_ADDRESS_BOOK),
+            0,
+            0,
+            0,
+            0,
+        )
+
+
+def filetime_now() -> int:
+    """The machine's time as a FILETIME."""
+    return filetime_from_unix(time.time())
+
+
+class MailboxStore:
+    """What one server holds: the mailboxes of the users whose home it is, and perhaps public folders.
+
+    Mailboxes are made when they are first used. ``public`` is None on a server without public folders.
+    """
+
+    def __init__(
+        self,
+        server_name: str,
+        directory: Directory,
+        *,
+        public_folders: bool = False,
+        clock: Clock = filetime_now,
+    ) -> None:
+        server = directory.server_by_host(server_name)
+        if server is None:
+            raise ValueError(f"the directory lists no server {server_name}")
+        self.server = server
+        self.directory = directory
+        self.clock = clock
+        self.public = PublicStore(server.dn, directory.organisation, clock) if public_folders else None
+        self._mailboxes: dict[int, Mailbox] = {}
+
+    @property
+    def dn_prefix(self) -> str:
+        """With what the distinguished names of all users begin; shortens recipients."""
+        return f"{self.directory.organisation.dn}/cn=Recipients/cn="
+
+    def is_home_of(self, user: Entry) -> bool:
+        """Whether the user's mailbox is here."""
+        return user.home_server.lower() == self.server.name.lower()
+
+    def mailbox(self, user: Entry) -> Mailbox:
+        """The mailbox of a user whose home this is."""
+        mailbox = self._mailboxes.get(user.index)
+        if mailbox is None:
+            if not self.is_home_of(user):
+                raise ValueError(f"{user.alias} has no mailbox on {self.server.name}")
+            mailbox = self._mailboxes[user.index] = Mailbox(user, self.clock)
+        return mailbox
+
+
+def _is_class_or_below(message_class: str, prefix: str) -> bool:
+    name, above = message_class.upper(), prefix.upper()
+    return not above or name == above or name.startswith(above + ".")
+
+
+def _mailbox_identity(owner: Entry) -> StoreIdentity:
+    mailbox_guid = uuid5(NAMESPACE_OID, owner.dn.lower())
+    entry_id = AddressBookEntryId(owner.dn).encode()
+    received_by = {
+        PidTagReceivedByEntryId: entry_id,
+        PidTagReceivedByName: owner.display_name,
+        PidTagReceivedByAddressType: "EX",
+        PidTagReceivedByEmailAddress: owner.dn,
+        PidTagReceivedRepresentingEntryId: entry_id,
+        PidTagReceivedRepresentingName: owner.display_name,
+    }
+    return StoreIdentity(_replica_guid(mailbox_guid), mailbox_guid.bytes_le, received_by)
+
+
+def _replica_guid(mailbox_guid: UUID) -> bytes:
+    return uuid5(mailbox_guid, "replica").bytes_le
