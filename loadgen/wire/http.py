@@ -19,7 +19,7 @@ RPC_OUT_DATA: Final = "RPC_OUT_DATA"
 RPC_PROXY_PATH: Final = "/rpc/rpcproxy.dll"
 CONTENT_TYPE: Final = "application/rpc"
 BANNER: Final = b"ncacn_http/1.0"
-"""What a server says first on each TCP leg from a proxy ([MS-RPCH] 2.1.1.1); it is not a PDU."""
+"""What a server says first on each TCP leg from a proxy ([MS-RPCH] 2.1.2); it is not a PDU."""
 
 CHANNEL_LENGTH: Final = 1 << 30
 """Content-Length of an IN request and of the answer to an OUT request, as Windows announces it."""
@@ -28,7 +28,7 @@ OUT_REQUEST_LENGTH: Final = 76
 OUT_SUCCESSOR_LENGTH: Final = 120
 """Content-Length of the OUT request of a successor channel: 96 bytes at once, 24 at the switch."""
 ECHO_LENGTH_LIMIT: Final = 16
-"""Real servers take a request that announces no more than this for an echo request ([MS-RPCH] 2.1.2.1.5)."""
+"""Real servers take a request that announces no more than this for an echo request ([MS-RPCH] 2.1.2)."""
 ECHO_REQUEST_BODY: Final = bytes.fromhex("f8e81808")
 
 _SERVER = re.compile(r"[!-~]{1,1023}")
@@ -45,7 +45,7 @@ class Target(NamedTuple):
 
 
 class ChannelRequest(msgspec.Struct, frozen=True, gc=False):
-    """The head of the request that opens an IN or an OUT channel ([MS-RPCH] 2.1.2.1.1 and 2.1.2.1.2).
+    """The head of the request that opens an IN or an OUT channel ([MS-RPCH] 2.1.2).
 
     ``server`` and ``port`` are what the proxy is to connect to, ``host`` is the proxy itself.
     """
@@ -127,13 +127,13 @@ def _text(raw: bytes) -> str:
 
 
 def success_head(content_length: int | None = CHANNEL_LENGTH) -> bytes:
-    """The head that a proxy sends before a PDU stream ([MS-RPCH] 2.1.2.1.4); None for a chunked body."""
+    """The head that a proxy sends before a PDU stream ([MS-RPCH] 2.1.2); None for a chunked body."""
     framing = "Transfer-Encoding: chunked" if content_length is None else f"Content-Length: {content_length}"
     return f"HTTP/1.1 200 Success\r\nContent-Type: {CONTENT_TYPE}\r\n{framing}\r\n\r\n".encode("ascii")
 
 
 def rpc_error_head(code: int) -> bytes:
-    """What a proxy says before it closes, with a Windows error ``code`` ([MS-RPCH] 2.1.2.1.3)."""
+    """What a proxy says before it closes, with a Windows error ``code`` ([MS-RPCH] 2.1.2)."""
     return f"HTTP/1.0 503 RPC Error: {code:x}\r\n\r\n".encode("ascii")
 
 

@@ -34,7 +34,7 @@ _SEC_TRAILER = Struct("<BBBxI")
 
 
 class PduType:
-    """PTYPE ([C706] 12.6.4.1, [MS-RPCH] 2.2.3.1)."""
+    """PTYPE: which PDU it is ([C706] 12.1, [MS-RPCE] 2.2.2.1, [MS-RPCH] 2.2.3)."""
 
     REQUEST: Final = 0
     RESPONSE: Final = 2

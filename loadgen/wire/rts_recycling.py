@@ -1,7 +1,7 @@
-"""The RTS PDUs that replace a channel by its successor ([MS-RPCH] 2.2.4.10 to 2.2.4.45), one function per shape.
+"""The RTS PDUs that replace a channel by its successor ([MS-RPCH] 2.2.4.10 to 2.2.4.45).
 
-R1 goes through another proxy than the predecessor's, R2 through the same. A name bound to another's function is a
-PDU of the same shape. Cookies are 16 bytes; ``predecessor`` and ``successor`` are channels' cookies.
+R1 goes through another proxy than the predecessor's, R2 through the same. There is one function for each
+shape; the names at the end are PDUs that look the same. ``predecessor`` and ``successor`` are cookies.
 """
 
 from loadgen.wire.rts import (
