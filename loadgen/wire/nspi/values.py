@@ -211,7 +211,6 @@ _ARMS = {
 
 
 def _read_in_place(reader: NdrReader) -> tuple[int, _Arm, int, int]:
-    reader.align(4)
     tag, _, union_tag, first = reader.unpack(_ONE_WORD, "PropertyValue_r")
     arm = _ARMS.get(union_tag)
     if arm is None or union_tag != tag & 0xFFFF:
