@@ -1,0 +1,166 @@
+"""Connections counted by those who see them: the client itself, the kernel, the roles of the mock."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from loadgen.errors import LoadgenError, RemoteProtocolError, TransportError
+from loadgen.measure.columns import COUNTED_COLUMNS, ConnectionCount, with_totals
+from loadgen.measure.sock_diag import Host, Rule, count_established
+
+Filters = Mapping[str, tuple[Rule, ...]]
+"""By column, which connection ends the kernel is to count."""
+
+Counter = Callable[[], Awaitable[ConnectionCount]]
+
+DEADLINE_S: Final = 2.0
+_PAUSE_S: Final = 0.05
+_HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
+
+
+def organisation_filters(organisation: Mapping[str, Any]) -> Filters:
+    """Filters for an organisation on this machine, from its description as ``GET /organisation`` gives it.
+
+    Taken connections are counted where they arrive, at a role's own address and port; what the CAS opens is counted
+    at the CAS's end. Columns whose servers share an address and port can't be told apart, and are left out.
+    """
+    cas = [Host(each["address"], each["port"]) for each in organisation["cas"]]
+    servers = organisation["servers"]
+    mailbox_store = _hosts(organisation, "mailbox", "store")
+    public = [servers[name] for name in organisation["accounts"]["public_servers"]]
+    public_store = [Host(server["address"], server["ports"]["store"]) for server in public]
+    dsproxy = _hosts(organisation, "mailbox", "directory")
+    referral = _hosts(organisation, "mailbox", "referral")
+    filters = {
+        "client_to_cas": _accepted(cas),
+        "cas_to_stores": _opened(cas, list(dict.fromkeys(mailbox_store + public_store))),
+        "cas_to_dsproxy": _opened(cas, dsproxy),
+        "cas_to_referral": _opened(cas, referral),
+        "dsproxy": _accepted(dsproxy),
+        "referral": _accepted(referral),
+        "directory": _accepted(_hosts(organisation, "global_catalog", "directory")),
+    }
+    if not set(mailbox_store) & set(public_store):
+        filters |= {"store": _accepted(mailbox_store), "public_store": _accepted(public_store)}
+    return filters
+
+
+class KernelCounter:
+    """The kernel's own count of established connections by column."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+
+    def count(self) -> ConnectionCount:
+        """Counts now; blocks, and raises :class:`~loadgen.measure.sock_diag.KernelCountError`."""
+        return with_totals({column: count_established(rules) for column, rules in self._filters.items()})
+
+    async def __call__(self) -> ConnectionCount:
+        """Counts in a thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.count)
+
+
+class MockCounter:
+    """What the roles of the mock organisation say about their connections."""
+
+    def __init__(self, counters_url: str) -> None:
+        self._url = f"{counters_url.rstrip('/')}/counters"
+
+    async def __call__(self) -> ConnectionCount:
+        """Asks the mock; raises :class:`~loadgen.errors.PeerError`."""
+        try:
+            async with aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session, session.get(self._url) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise TransportError(f"{self._url}: {error or type(error).__name__}") from error
+        if answer.status != 200:
+            raise RemoteProtocolError(f"{self._url} answered {answer.status}")
+        return read_mock_counters(text)
+
+
+class _MockCounters(msgspec.Struct):
+    connections: dict[str, int]
+
+
+def read_mock_counters(text: str) -> ConnectionCount:
+    """The connections in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
+    try:
+        counted = msgspec.json.decode(text, type=_MockCounters).connections
+    except msgspec.MsgspecError as error:
+        raise RemoteProtocolError(f"the mock's counters: {error}") from None
+    return with_totals(counted)
+
+
+class Census(msgspec.Struct):
+    """The counts of all parties at one barrier; a party that could not count has an error instead."""
+
+    expected: dict[str, int]
+    counts: dict[str, ConnectionCount] = {}
+    errors: dict[str, str] = {}
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all parties counted, and every column that a party sees is as expected."""
+        return not self.errors and all(
+            count in (None, self.expected[column])
+            for counted in self.counts.values()
+            for column, count in counted.items()
+        )
+
+
+async def count_until_equal(
+    expected: Mapping[str, int],
+    counters: Mapping[str, Counter],
+    deadline_s: float = DEADLINE_S,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> Census:
+    """Counts, by all parties at once, until everything is as expected or the deadline has passed.
+
+    Closing a connection takes its time to reach the last hop, so the first count may be too early; the last one is
+    returned. ``counters`` are keyed ``client``, ``kernel``, ``mock``.
+    """
+    deadline = clock() + deadline_s
+    while True:
+        census = await _count(expected, counters)
+        if census.is_equal or clock() + _PAUSE_S > deadline:
+            return census
+        await sleep(_PAUSE_S)
+
+
+async def _count(expected: Mapping[str, int], counters: Mapping[str, Counter]) -> Census:
+    answers = await asyncio.gather(*(counter() for counter in counters.values()), return_exceptions=True)
+    census = Census(dict(expected))
+    for party, answer in zip(counters, answers, strict=True):
+        if isinstance(answer, LoadgenError):
+            census.errors[party] = str(answer)
+            census.counts[party] = dict.fromkeys(expected)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            census.counts[party] = answer
+    return census
+
+
+def client_count(virtual_connections: int) -> ConnectionCount:
+    """What the clients themselves see: two TCP connections to the CAS for each virtual connection they hold."""
+    return with_totals(dict.fromkeys(COUNTED_COLUMNS) | {"client_to_cas": 2 * virtual_connections})
+
+
+def _hosts(organisation: Mapping[str, Any], role: str, service: str) -> list[Host]:
+    servers = [server for server in organisation["servers"].values() if server["role"] == role]
+    return [Host(server["address"], server["ports"][service]) for server in servers if service in server["ports"]]
+
+
+def _accepted(hosts: list[Host]) -> tuple[Rule, ...]:
+    return tuple(Rule(local=host) for host in dict.fromkeys(hosts))
+
+
+def _opened(openers: list[Host], hosts: list[Host]) -> tuple[Rule, ...]:
+    addresses = dict.fromkeys(opener.address for opener in openers)
+    return tuple(Rule(local=Host(address), remote=host) for address in addresses for host in hosts)

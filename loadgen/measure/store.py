@@ -1,0 +1,327 @@
+"""What a run leaves in ``results/<UTC time>-<campaign>/``, written as the run goes.
+
+JSON files are replaced as a whole; the others grow by whole lines. So a killed run leaves files that can be read, and
+loses at most its last interval.
+"""
+
+import csv
+import io
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from loadgen.errors import LoadgenError
+from loadgen.measure import latency_log
+from loadgen.measure.columns import ConnectionCount
+from loadgen.measure.recorder import Event, Snapshot
+from loadgen.measure.sample import OPERATIONS
+from loadgen.measure.totals import Totals
+
+SCHEMA: Final = 1
+"""Version of the layout of every file here; goes up when a reader of the old one would be misled."""
+
+PARTIES: Final = ("client", "kernel", "mock")
+_NS_PER_S: Final = 1e9
+
+CONNECTIONS_HEADER: Final = ("schema", "time_s", "moment", "column", "expected", *PARTIES)
+_PER_OPERATION: Final = ("done", "failed", "skipped", "response_p50_ms", "response_p99_ms")
+TIMESERIES_HEADER: Final = (
+    "schema",
+    "time_s",
+    "length_s",
+    "phase",
+    "users_logged_on",
+    "virtual_connections",
+    "connections_lost",
+    "unfinished",
+    "busy",
+    "lag_p99_ms",
+    *(f"{operation}.{figure}" for operation in OPERATIONS for figure in _PER_OPERATION),
+)
+_PACKAGES: Final = ("outlook-loadgen", "aiohttp", "h11", "hdrhistogram", "msgspec", "uvloop")
+
+
+class ResultsError(LoadgenError):
+    """A results file could not be written or read; the text names it."""
+
+    outcome = "results_not_written"
+
+
+class Phase(msgspec.Struct):
+    """A phase of the run, in seconds since its start; ``ended_s`` is missing while it lasts."""
+
+    name: str
+    started_s: float
+    ended_s: float | None = None
+
+
+class RunRecord(msgspec.Struct, kw_only=True):
+    """``run.json``: what was run, on what, against what. Holds no passwords."""
+
+    schema: int = SCHEMA
+    campaign: dict[str, Any]
+    """The campaign as run, options included, in the form of its file."""
+    client_types: dict[str, Any] = {}
+    message_profiles: dict[str, Any] = {}
+    seed: int
+    target: str
+    started: str
+    """UTC, ISO 8601."""
+    ended: str | None = None
+    exit_code: int | None = None
+    phases: list[Phase] = []
+    versions: dict[str, str] = msgspec.field(default_factory=lambda: describe_versions())
+    machine: dict[str, Any] = msgspec.field(default_factory=lambda: describe_machine())
+
+
+class RunStore:
+    """The results folder of a run that is under way. Raises :class:`ResultsError`; use as a context manager."""
+
+    def __init__(self, folder: Path, started: datetime, origin_ns: int) -> None:
+        self.folder = folder
+        self._origin_ns = origin_ns
+        self._latency = _Lines(folder / "latency.hlog", latency_log.header(started))
+        self._timeseries = _Lines(folder / "timeseries.csv", _csv_line(TIMESERIES_HEADER))
+        self._connections = _Lines(folder / "connections.csv", _csv_line(CONNECTIONS_HEADER))
+        self._events = _Lines(folder / "events.jsonl", "")
+
+    @classmethod
+    def create(cls, out: Path, campaign: str, started: datetime, origin_ns: int) -> Self:
+        """Makes the folder. ``origin_ns`` is the monotonic time that belongs to ``started``."""
+        name = re.sub(r"[^\w.-]+", "-", campaign) or "campaign"
+        stem = f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{name}"
+        for attempt in range(1, 1000):
+            folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise _results_error(folder, error) from None
+            return cls(folder, started, origin_ns)
+        raise ResultsError(f"{out / stem}: exists too often; give another --out")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the growing files."""
+        for lines in (self._latency, self._timeseries, self._connections, self._events):
+            lines.close()
+
+    def write_run(self, record: RunRecord) -> None:
+        """Replaces ``run.json``."""
+        self._replace("run.json", record)
+
+    def write_summary(self, summary: msgspec.Struct) -> None:
+        """Replaces ``summary.json``."""
+        self._replace("summary.json", summary)
+
+    def write_interval(self, phase: str, snapshots: Sequence[Snapshot]) -> None:
+        """Appends one interval of all shards: histograms, a row of the time series, failures and events.
+
+        Decoding and adding takes up to 20 ms, so an engine that has other work on its loop calls this in a thread.
+        """
+        interval = Totals()
+        for snapshot in snapshots:
+            interval.add(snapshot)
+            self._latency.append(latency_log.interval_lines(snapshot, self._origin_ns))
+            self._events.append("".join(self._event_lines(snapshot)))
+        if snapshots:
+            started_ns = min(snapshot.started_ns for snapshot in snapshots)
+            ended_ns = max(snapshot.ended_ns for snapshot in snapshots)
+            self._timeseries.append(_csv_line(self._timeseries_row(phase, interval, started_ns, ended_ns)))
+
+    def write_connections(
+        self, at_ns: int, moment: str, expected: Mapping[str, int], counts: Mapping[str, ConnectionCount]
+    ) -> None:
+        """Appends a count of connections; ``moment`` is ``peak``, ``steady``, or empty between the barriers."""
+        time_s = f"{self._seconds(at_ns):.3f}"
+        self._connections.append(
+            "".join(
+                _csv_line((SCHEMA, time_s, moment, column, count, *_seen_by_parties(counts, column)))
+                for column, count in expected.items()
+            )
+        )
+
+    def write_event(self, event: Event) -> None:
+        """Appends one event of the run itself: a phase, a barrier, an abort."""
+        self._events.append(self._event_line(event.at_ns, event.kind, event.text, user=event.user))
+
+    def _replace(self, name: str, document: msgspec.Struct) -> None:
+        path = self.folder / name
+        draft = path.with_suffix(".draft")
+        try:
+            draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+            draft.replace(path)
+        except OSError as error:
+            raise _results_error(path, error) from None
+
+    def _seconds(self, at_ns: int) -> float:
+        return (at_ns - self._origin_ns) / _NS_PER_S
+
+    def _timeseries_row(self, phase: str, interval: Totals, started_ns: int, ended_ns: int) -> list[object]:
+        gauges = interval.gauges.values()
+        lag = interval.merged(tag for tag in interval.histograms if tag.endswith(".lag"))
+        row: list[object] = [
+            SCHEMA,
+            f"{self._seconds(started_ns):.3f}",
+            f"{(ended_ns - started_ns) / _NS_PER_S:.3f}",
+            phase,
+            interval.users_logged_on,
+            interval.virtual_connections,
+            interval.connections_lost,
+            sum(each.unfinished for each in gauges),
+            f"{max((each.busy for each in gauges), default=0.0):.3f}",
+            _ms(lag.percentiles_us((99,)).get(99)),
+        ]
+        for operation in OPERATIONS:
+            counts = interval.counts[operation]
+            at = interval.histogram(f"{operation}.response").percentiles_us((50, 99))
+            row += [counts.done, counts.failed, counts.skipped, _ms(at.get(50)), _ms(at.get(99))]
+        return row
+
+    def _event_lines(self, snapshot: Snapshot) -> list[str]:
+        lines = [
+            self._event_line(
+                failure.first_ns,
+                "failure",
+                failure.example,
+                shard=snapshot.shard,
+                operation=failure.operation,
+                outcome=failure.outcome,
+                count=failure.count,
+            )
+            for failure in snapshot.failures
+        ]
+        lines += [
+            self._event_line(event.at_ns, event.kind, event.text, shard=snapshot.shard, user=event.user)
+            for event in snapshot.events
+        ]
+        if snapshot.events_dropped:
+            text = f"{snapshot.events_dropped} more events in this interval were not kept"
+            lines.append(self._event_line(snapshot.ended_ns, "events_dropped", text, shard=snapshot.shard))
+        return lines
+
+    def _event_line(self, at_ns: int, kind: str, text: str, **more: object) -> str:
+        event = {"schema": SCHEMA, "time_s": round(self._seconds(at_ns), 3), "kind": kind, "text": text}
+        event |= {key: value for key, value in more.items() if value is not None}
+        return msgspec.json.encode(event).decode() + "\n"
+
+
+class RecordedRun(msgspec.Struct):
+    """What can be read of a results folder, complete or not."""
+
+    run: dict[str, Any]
+    summary: dict[str, Any] | None
+    histograms: dict[str, Any]
+    """By tag: :class:`~loadgen.measure.histogram.Histogram` over all intervals."""
+    timeseries: list[dict[str, str]]
+    connections: list[dict[str, str]]
+    events: list[dict[str, Any]]
+
+
+def read_run(folder: Path) -> RecordedRun:
+    """Reads a results folder; lines that a kill cut off are left out. Raises :class:`ResultsError`."""
+    try:
+        run = _read_json(folder / "run.json")
+        summary_path = folder / "summary.json"
+        return RecordedRun(
+            run=run,
+            summary=_read_json(summary_path) if summary_path.exists() else None,
+            histograms=dict(latency_log.read(folder / "latency.hlog")),
+            timeseries=_read_csv(folder / "timeseries.csv"),
+            connections=_read_csv(folder / "connections.csv"),
+            events=[msgspec.json.decode(line) for line in _whole_lines(folder / "events.jsonl")],
+        )
+    except OSError as error:
+        raise ResultsError(f"{error.filename}: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise ResultsError(f"{folder}: {error}") from None
+
+
+def describe_versions() -> dict[str, str]:
+    """Versions of this program and of what it stands on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def describe_machine() -> dict[str, Any]:
+    """What may explain a figure: kernel, architecture, cores, memory."""
+    octets = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mb": octets // 1_000_000,
+    }
+
+
+class _Lines:
+    """A file that grows by whole lines, each written by one call to the system."""
+
+    def __init__(self, path: Path, header: str) -> None:
+        self._path = path
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise _results_error(path, error) from None
+        self.append(header)
+
+    def append(self, lines: str) -> None:
+        """Writes lines, each with its newline."""
+        left = memoryview(lines.encode())
+        try:
+            while left:
+                left = left[self._file.write(left) or 0 :]
+        except OSError as error:
+            raise _results_error(self._path, error) from None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _results_error(path: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"{path}: {error.strerror}; make room or give another --out")
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
+
+
+def _seen_by_parties(counts: Mapping[str, ConnectionCount], column: str) -> list[object]:
+    return [counts.get(party, {}).get(column) for party in PARTIES]
+
+
+def _ms(value_us: int | None) -> str:
+    return "" if value_us is None else f"{value_us / 1000:.3f}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(_whole_lines(path)))
