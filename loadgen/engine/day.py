@@ -1,0 +1,244 @@
+"""A user's day: sends and browses along the schedule, reacts to what arrives, polls if nobody tells him."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from loadgen.client.message import NewMessage, OutgoingMessage
+from loadgen.engine.client import Client
+from loadgen.engine.surroundings import Surroundings
+from loadgen.engine.timers import Timer
+from loadgen.engine.user import Attempt, User
+from loadgen.measure.sample import Sample
+from loadgen.workload.arrival import Schedule, ThinkTimes, falls_due
+
+NS_PER_S: Final = 1_000_000_000
+SHORTEST_POLL_NS: Final = NS_PER_S
+"""However fast the day runs, nobody polls more often than once a second."""
+AT_ONCE: Final = ThinkTimes(0, 0)
+
+
+class Day:
+    """What one user does from logging on until :meth:`end`. Polls and reactions outlast the schedule."""
+
+    __slots__ = (
+        "_around",
+        "_browses",
+        "_closed",
+        "_news_ns",
+        "_number",
+        "_poll",
+        "_received",
+        "_schedule",
+        "_sends",
+        "_until_ns",
+        "user",
+    )
+
+    def __init__(self, user: User, schedule: Schedule, *, closed: bool, around: Surroundings) -> None:
+        self.user = user
+        self._schedule = schedule
+        self._closed = closed
+        self._around = around
+        self._sends: list[tuple[int, int]] = []
+        self._browses: list[int] = []
+        self._news_ns: int | None = None
+        self._received = 0
+        self._number = 0
+        self._until_ns = 0
+        self._poll: Timer | None = None
+        user.on_notify = self._notified
+        user.on_logged_on = self._logged_on
+
+    def begin(self, origin_ns: int, until_ns: int) -> None:
+        """Starts the schedule: its times count from ``origin_ns``; from ``until_ns`` on nothing is sent."""
+        user, recorder = self.user, self._around.recorder
+        self._until_ns = until_ns
+        # Both are taken from the end, so the first is last.
+        self._sends = [
+            (origin_ns + send.due_ns, send.number) for send in reversed(self._schedule.sends(user.index))
+        ]
+        self._browses = [origin_ns + due_ns for due_ns in reversed(self._schedule.browses(user.index))]
+        recorder.plan("send_message", len(self._sends))
+        recorder.plan("browse_address_book", len(self._browses))
+        self._await_send()
+        self._await_browse()
+        if self._closed and user.group.profile.sent_per_day:
+            self._send_closed()
+
+    def end(self) -> None:
+        """Nothing becomes due any more; the shard's timers are cleared by whoever ends the day of all."""
+        self._sends.clear()
+        self._browses.clear()
+        self._until_ns = 0
+        self._cancel_poll()
+
+    def _await_send(self) -> None:
+        if self._sends:
+            self._around.timers.at(self._sends[-1][0], self._send_due)
+
+    def _send_due(self, due_ns: int, fired_ns: int) -> None:
+        if not self._sends:
+            return
+        _, number = self._sends.pop()
+        self._around.recorder.lag("send_message", due_ns, fired_ns)
+        self.user.begin("send_message", "mail", lambda client: self._send(client, number, due_ns))
+        self._await_send()
+
+    def _send_closed(self) -> None:
+        """The closed shape: the next message is due when the last one has been sent."""
+        now_ns = self._around.clock()
+        if now_ns >= self._until_ns:
+            return
+        number, self._number = self._number, self._number + 1
+
+        async def send_then_next(client: Client) -> None:
+            await self._send(client, number, now_ns)
+            self._around.loop.call_soon(self._send_closed)
+
+        self._around.recorder.plan("send_message")
+        if not self.user.begin("send_message", "mail", send_then_next):
+            self._around.timers.at(now_ns + NS_PER_S, lambda _due, _fired: self._send_closed())
+
+    async def _send(self, client: Client, number: int, due_ns: int) -> None:
+        user, around = self.user, self._around
+        planned = self._schedule.message(user.index, number)
+        recipients = tuple(around.account(index) for index in planned.recipients)
+        message = OutgoingMessage(planned.key, recipients, planned.size)
+        user.mark_traffic(user.background)
+        attempt = await user.perform("send_message", due_ns, self._compose(client, message))
+        user.mark_traffic("sending" if user.background == "receiving" else user.background)
+        if attempt.error is None:
+            around.recorder.submitted(message.key, len(recipients), attempt.sample.ended_ns)
+
+    async def _compose(self, client: Client, message: OutgoingMessage) -> None:
+        """Resolving is an operation of its own within sending, due when the user comes to it."""
+        to_resolve = self.user.group.client.directory.names_resolved_per_message
+        if to_resolve:
+            async with self.user.turn("directory"):
+                self._around.recorder.plan("resolve_names")
+                due_ns = self._around.clock()
+                resolving = client.resolve_names(message.recipients[:to_resolve])
+                attempt = await self.user.perform("resolve_names", due_ns, resolving)
+            if attempt.error is not None:
+                raise attempt.error
+        await client.send_message(message)
+
+    def _await_browse(self) -> None:
+        if self._browses:
+            self._around.timers.at(self._browses[-1], self._browse_due)
+
+    def _browse_due(self, due_ns: int, fired_ns: int) -> None:
+        if not self._browses:
+            return
+        self._browses.pop()
+        self._around.recorder.lag("browse_address_book", due_ns, fired_ns)
+        self.user.begin("browse_address_book", "directory", lambda client: self._browse(client, due_ns))
+        self._await_browse()
+
+    async def _browse(self, client: Client, due_ns: int) -> None:
+        await self.user.perform("browse_address_book", due_ns, client.browse_address_book())
+
+    def _notified(self) -> None:
+        """News is fetched at once; what comes while a fetch waits for its turn is fetched by it too."""
+        if self._news_ns is None:
+            self._news_ns = self._around.clock()
+            if self.user.state == "logged_on":
+                self._fetch(self._news_ns)
+
+    def _fetch(self, told_ns: int) -> None:
+        if not self.user.begin(
+            "receive_message", "mail", lambda client: self._fetch_notified(client, told_ns)
+        ):
+            self._news_ns = None
+
+    async def _fetch_notified(self, client: Client, told_ns: int) -> None:
+        self._news_ns = None
+        attempt = await self.user.attempt("receive_message", told_ns, client.fetch_news())
+        if attempt.result is None:
+            self._around.recorder.plan("receive_message")
+            self.user.record(attempt)
+            return
+        self._receive(attempt, attempt.result, told_ns)
+
+    def _receive(
+        self, attempt: Attempt[Sequence[NewMessage]], news: Sequence[NewMessage], told_ns: int
+    ) -> None:
+        """Books the first message as told of at ``told_ns``, the others as found when the answer came."""
+        recorder, fetched = self._around.recorder, attempt.sample
+        recorder.plan("receive_message", len(news))
+        for message in news:
+            recorder.record(Sample("receive_message", fetched.due_ns, fetched.started_ns, fetched.ended_ns))
+            if message.key:
+                recorder.arrived(message.key, self.user.index, told_ns)
+            self._react(message, fetched.ended_ns)
+            told_ns = fetched.ended_ns
+
+    def _react(self, message: NewMessage, received_ns: int) -> None:
+        """The user's n-th message is read, deleted, both or neither, as often as the profile says."""
+        number, self._received = self._received, self._received + 1
+        profile, timers = self.user.group.profile, self._around.timers
+        think = AT_ONCE if self._closed else self._schedule.think_times(self.user.index, message.key)
+        if falls_due(number, profile.read_per_day, profile.received_per_day):
+            timers.at(received_ns + think.read_ns, lambda due, fired: self._read_due(message, due, fired))
+        if falls_due(number, profile.deleted_per_day, profile.received_per_day):
+            timers.at(received_ns + think.delete_ns, lambda due, fired: self._delete_due(message, due, fired))
+
+    def _read_due(self, message: NewMessage, due_ns: int, fired_ns: int) -> None:
+        async def read(client: Client) -> None:
+            await self.user.perform(
+                "read_message", due_ns, client.read_message(message.message_id, message.key)
+            )
+
+        self._arrive("read_message", due_ns, fired_ns)
+        self.user.begin("read_message", "mail", read)
+
+    def _delete_due(self, message: NewMessage, due_ns: int, fired_ns: int) -> None:
+        async def delete(client: Client) -> None:
+            await self.user.perform("delete_message", due_ns, client.delete_message(message.message_id))
+
+        self._arrive("delete_message", due_ns, fired_ns)
+        self.user.begin("delete_message", "mail", delete)
+
+    def _arrive(self, operation: str, due_ns: int, fired_ns: int) -> None:
+        recorder = self._around.recorder
+        recorder.plan(operation)
+        recorder.lag(operation, due_ns, fired_ns)
+
+    def _logged_on(self) -> None:
+        """Fetches what was announced while logging on; a user whom nobody tells starts to poll."""
+        if self._news_ns is not None:
+            self._fetch(self._news_ns)
+        self._cancel_poll()
+        client = self.user.client
+        if client is not None and not client.notifies:
+            self._poll = self._around.timers.at(
+                self._around.clock() + self._poll_interval_ns(client), self._poll_due
+            )
+
+    def _poll_interval_ns(self, client: Client) -> int:
+        return max(SHORTEST_POLL_NS, round(client.poll_interval_s / self._around.speed * NS_PER_S))
+
+    def _poll_due(self, due_ns: int, fired_ns: int) -> None:
+        self._arrive("poll_mailbox", due_ns, fired_ns)
+        if not self.user.begin("poll_mailbox", "mail", lambda client: self._poll_mailbox(client, due_ns)):
+            self._await_poll(due_ns)
+
+    async def _poll_mailbox(self, client: Client, due_ns: int) -> None:
+        attempt = await self.user.perform("poll_mailbox", due_ns, client.fetch_news())
+        if attempt.result is not None:
+            self._receive(attempt, attempt.result, attempt.sample.ended_ns)
+        self._await_poll(due_ns)
+
+    def _await_poll(self, last_due_ns: int) -> None:
+        """The next poll comes on the beat; a beat that passed during a slow poll is let go."""
+        client = self.user.client
+        if client is None or self.user.state != "logged_on":
+            return
+        interval_ns = self._poll_interval_ns(client)
+        beats = 1 + max(0, (self._around.clock() - last_due_ns) // interval_ns)
+        self._poll = self._around.timers.at(last_due_ns + beats * interval_ns, self._poll_due)
+
+    def _cancel_poll(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+            self._poll = None

@@ -1,0 +1,81 @@
+"""What all users of one shard share: time, the books, the way to the target, the cap on unfinished work."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from loadgen.client.account import Account
+from loadgen.engine.barrier import Gate
+from loadgen.engine.client import Connect
+from loadgen.engine.timers import TimerHeap
+from loadgen.measure.recorder import Recorder
+
+
+class Admission:
+    """Caps operations that wait or run; beyond it an arrival is skipped, never queued for a later burst."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.unfinished = 0
+
+    def enter(self) -> bool:
+        """Takes a place, if there is one."""
+        if self.unfinished >= self.capacity:
+            return False
+        self.unfinished += 1
+        return True
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self.unfinished -= 1
+
+
+class Surroundings:
+    """One per event loop. ``speed`` is simulated seconds per real second.
+
+    ``account`` gives the account of any user of the population, those of other shards included.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int],
+        recorder: Recorder,
+        connect: Connect,
+        account: Callable[[int], Account],
+        speed: float,
+        capacity: int,
+        run_key: str,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.clock = clock
+        self.timers = TimerHeap(self.loop, clock)
+        self.recorder = recorder
+        self.connect = connect
+        self.account = account
+        self.speed = speed
+        self.admission = Admission(capacity)
+        self.run_key = run_key
+        self.gate = Gate()
+        self.bug: BaseException | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs ``work`` as a task of this shard; what it raises is a bug of ours, which stops the run."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def cancel_all(self) -> None:
+        """Ends everything that is under way, and waits until it has."""
+        self.timers.clear()
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and self.bug is None:
+            self.bug = error

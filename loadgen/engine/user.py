@@ -1,0 +1,243 @@
+"""One simulated user: logs on, does one thing at a time per connection, comes back after a loss, logs off."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+
+from loadgen.engine.client import Client
+from loadgen.engine.surroundings import Surroundings
+from loadgen.errors import PeerError
+from loadgen.measure.recorder import TrafficKind
+from loadgen.measure.sample import OK, Sample
+from loadgen.workload.campaign import UserGroup
+
+T = TypeVar("T")
+State = Literal["away", "logging_on", "logged_on", "lost", "refused", "gone"]
+Connection = Literal["mail", "directory"]
+Work = Callable[[Client], Coroutine[Any, Any, None]]
+
+FIRST_RETRY_S: Final = 1.0
+LONGEST_RETRY_S: Final = 60.0
+"""After a loss a user tries again after 1 s, doubled up to a minute; each is drawn from its half on."""
+
+
+class Attempt(NamedTuple, Generic[T]):
+    """One operation that has ended: its times, and what it gave or the peer's error."""
+
+    sample: Sample
+    result: T | None
+    error: PeerError | None = None
+
+    @property
+    def text(self) -> str:
+        """The error in one line, "" if there was none."""
+        return "" if self.error is None else str(self.error) or type(self.error).__name__
+
+
+class User:
+    """The state of one user. Idle, it owns no task; its timers stand in the shard's one heap."""
+
+    __slots__ = (
+        "_around",
+        "_octets",
+        "_reconnecting",
+        "_turns",
+        "background",
+        "client",
+        "connections_lost",
+        "group",
+        "index",
+        "logged_on_ns",
+        "on_logged_on",
+        "on_notify",
+        "starting",
+        "state",
+    )
+
+    def __init__(self, index: int, group: UserGroup, around: Surroundings) -> None:
+        self.index = index
+        self.group = group
+        self.state: State = "away"
+        self.starting = False
+        self.client: Client | None = None
+        self.logged_on_ns = 0
+        self.connections_lost = 0
+        self.on_notify: Callable[[], None] = _nothing
+        self.on_logged_on: Callable[[], None] = _nothing
+        self.background: TrafficKind | None = None
+        self._octets = 0
+        self._around = around
+        self._turns: dict[Connection, asyncio.Lock] = {"mail": asyncio.Lock(), "directory": asyncio.Lock()}
+        self._reconnecting: asyncio.Task[None] | None = None
+
+    async def log_on(self, due_ns: int, *, startup: bool) -> str:
+        """Opens all connections, those of start-up too if asked; returns the reason if refused, else "".
+
+        A user who is refused the first time stays away: he counts as refused, and whoever pays for it knows.
+        """
+        async with self._turns["mail"], self._turns["directory"]:
+            attempt = await self._open(due_ns, startup=startup)
+        if attempt.error is not None:
+            self.state = "refused"
+        return attempt.text
+
+    async def end_startup(self) -> None:
+        """Closes what only starting needed; does nothing if there is nothing to close."""
+        async with self._around.gate:
+            if self.client is None or not self.starting or self.state != "logged_on":
+                return
+            try:
+                await self.client.end_startup()
+            except PeerError as error:
+                self._event("end_startup_failed", str(error))
+            self.starting = False
+
+    def begin(self, operation: str, connection: Connection, work: Work) -> bool:
+        """Does ``work`` when its turn comes; False if the arrival was skipped (and counted)."""
+        around = self._around
+        if self.state not in ("logged_on", "lost") or not around.admission.enter():
+            around.recorder.skip(operation)
+            return False
+        around.spawn(self._in_turn(operation, connection, work))
+        return True
+
+    async def attempt(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
+        """Times one operation and catches the peer's errors; recording is the caller's."""
+        started_ns = self._around.clock()
+        result, error, outcome = None, None, OK
+        try:
+            result = await work
+        except PeerError as failure:
+            error, outcome = failure, failure.outcome
+        return Attempt(Sample(operation, due_ns, started_ns, self._around.clock(), outcome), result, error)
+
+    async def perform(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
+        """:meth:`attempt`, recorded."""
+        attempt = await self.attempt(operation, due_ns, work)
+        self.record(attempt)
+        return attempt
+
+    def record(self, attempt: Attempt[T]) -> None:
+        """Puts an operation into the books."""
+        self._around.recorder.record(attempt.sample, attempt.text)
+
+    def turn(self, connection: Connection) -> asyncio.Lock:
+        """The right to use a connection, in the order of asking. Whoever needs both takes mail first."""
+        return self._turns[connection]
+
+    def mark_traffic(self, kind: TrafficKind | None, seconds: float = 0.0) -> None:
+        """Books the bytes since the last mark under ``kind``; None throws them away."""
+        if self.client is None:
+            return
+        octets = self.client.bytes_sent + self.client.bytes_received
+        moved, self._octets = octets - self._octets, octets
+        if kind is not None:
+            group = self.group
+            self._around.recorder.traffic(group.client.name, group.profile.name, kind, moved, seconds)
+
+    async def log_off(self, due_ns: int) -> None:
+        """Takes leave when what is under way has ended; a user who is not logged on just goes."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+        async with self._turns["mail"], self._turns["directory"], self._around.gate:
+            if self.state == "logged_on" and self.client is not None:
+                self.on_notify = _nothing
+                self._around.recorder.plan("log_off")
+                attempt = await self.perform("log_off", due_ns, self.client.log_off())
+                if attempt.error is not None:
+                    self.client.abort()
+            elif self.client is not None:
+                self.client.abort()
+        self._leave()
+
+    def abort(self) -> None:
+        """Cuts every connection at once."""
+        if self.client is not None:
+            self.client.abort()
+        self._leave()
+
+    async def _in_turn(self, operation: str, connection: Connection, work: Work) -> None:
+        try:
+            async with self._turns[connection]:
+                if self.client is None:
+                    self._around.recorder.skip(operation)
+                else:
+                    await work(self.client)
+        finally:
+            self._around.admission.leave()
+
+    async def _open(self, due_ns: int, *, startup: bool) -> Attempt[None]:
+        around = self._around
+        self.state = "logging_on"
+        self._octets = 0
+        self.client = client = around.connect(
+            around.account(self.index),
+            self.group.client,
+            startup=startup,
+            probe=around.recorder.layer,
+            on_notify=self._notified,
+            on_lost=self._lost,
+        )
+        around.recorder.plan("log_on")
+        async with around.gate:
+            attempt = await self.perform("log_on", due_ns, client.log_on())
+            if attempt.error is not None:
+                client.abort()
+                self.client = None
+                self._event("log_on_failed", attempt.text)
+                return attempt
+            self.state, self.starting = "logged_on", startup and self._has_startup
+            self.logged_on_ns = attempt.sample.ended_ns
+        self.on_logged_on()
+        return attempt
+
+    @property
+    def _has_startup(self) -> bool:
+        startup = self.group.client.startup
+        return bool(startup.referral or startup.directory)
+
+    def _notified(self) -> None:
+        self.on_notify()
+
+    def _lost(self, error: PeerError) -> None:
+        """A connection went away unasked: Outlook drops the others, and starts again."""
+        if self.state not in ("logged_on", "lost"):
+            return
+        self.connections_lost += 1
+        self._event("connection_lost", str(error))
+        if self.state == "lost":
+            return
+        self.state, self.starting = "lost", False
+        self._reconnecting = self._around.spawn(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        async with self._around.gate:
+            if self.client is not None:
+                self.mark_traffic(self.background)
+                self.client.abort()
+        draw = Random(self.index)
+        delay_s = FIRST_RETRY_S
+        async with self._turns["mail"], self._turns["directory"]:
+            while True:
+                await asyncio.sleep(delay_s * (0.5 + draw.random() / 2))
+                attempt = await self._open(self._around.clock(), startup=False)
+                if attempt.error is None:
+                    break
+                self.state = "lost"
+                delay_s = min(2 * delay_s, LONGEST_RETRY_S)
+        self._event("reconnected", "")
+        self._reconnecting = None
+
+    def _leave(self) -> None:
+        self.mark_traffic(self.background)
+        self.client, self.starting = None, False
+        if self.state not in ("refused", "lost"):
+            self.state = "gone"
+
+    def _event(self, kind: str, text: str) -> None:
+        self._around.recorder.event(self._around.clock(), kind, text, self.index)
+
+
+def _nothing() -> None:
+    """What happens on a call that nobody has asked for."""
