@@ -1,7 +1,7 @@
 """The methods of EMSMDB and AsyncEMSMDB that clients call ([MS-OXCRPC] 3.1.4 and 3.3.4), as NDR stubs.
 
-A context handle is 20 bytes: attributes (0), then the server's UUID. ``rgb_in``, ``rgb_out`` and the ``aux_*`` fields
-are extended buffers (:mod:`loadgen.wire.extended_buffer`) or empty. All times are milliseconds.
+A context handle is 20 bytes: attributes (0), then the server's UUID. ``rgb_in``, ``rgb_out`` and ``aux_*``
+are extended buffers (:mod:`loadgen.wire.extended_buffer`) or empty.
 """
 
 from typing import ClassVar, Final, Self, TypeAlias
@@ -47,7 +47,7 @@ def version_from_words(words: VersionWords) -> Version:
 
 
 def words_from_version(version: Version, *, new_form: bool) -> VersionWords:
-    """The words of a version; servers write the new form, Outlook up to 2013 the old one, which has no minor."""
+    """The words of a version; servers write the new form, Outlook up to 2013 the old one without a minor."""
     major, minor, build, revision = version
     if new_form:
         return major << 8 | minor, build | _NEW_FORM, revision
@@ -228,7 +228,7 @@ class EcDoRpcExt2Request(msgspec.Struct, frozen=True):
 
 
 class EcDoRpcExt2Response(msgspec.Struct, frozen=True):
-    """Carries ROP responses, chained ones too; ``trans_time_ms`` went by in the server ([MS-OXCRPC] 3.1.4.2)."""
+    """Carries ROP responses; ``trans_time_ms`` went by in the server ([MS-OXCRPC] 3.1.4.2)."""
 
     context_handle: bytes
     rgb_out: bytes

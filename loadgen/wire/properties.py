@@ -1,8 +1,8 @@
 """Property types, tags, values and rows ([MS-OXCDATA] 2.8, 2.9, 2.11) as ROPs carry them: packed, unaligned.
 
-Python values: ``int`` for every integer, time (FILETIME), currency and error code, all unsigned, as their bits
-are; ``float``, ``bool``, ``str``; ``bytes`` for binary, server id and GUID (16, in wire order); a tuple for multiple
-values; ``None`` for a type that has no value. 8-bit strings are Latin-1, so that every byte survives.
+Python values: ``int`` for every integer, time (FILETIME), currency and error code, all unsigned, as their
+bits are; ``float``, ``bool``, ``str``; ``bytes`` for binary, server id and GUID (16, in wire order); a tuple
+for multiple values; ``None`` for a type that has no value. 8-bit strings are Latin-1, so every byte survives.
 """
 
 from collections.abc import Callable, Sequence
@@ -208,7 +208,7 @@ _VALUE_IS_ERROR = 0x0A
 
 
 class PropertyRow(msgspec.Struct, frozen=True):
-    """The values of ``columns`` for one object ([MS-OXCDATA] 2.8.1): all there (standard) or flagged one by one.
+    """The values of ``columns`` for one object ([MS-OXCDATA] 2.8.1): all there, or each with a flag.
 
     In ``values`` stand :class:`PropertyError` for an error, ``None`` for a flagged value that is absent, and
     :class:`TypedPropertyValue` where the column's type is PtypUnspecified. :meth:`of` picks the form.

@@ -1,0 +1,107 @@
+"""What all ROPs have in common ([MS-OXCROPS] 2.2.2): the request, the response, the failure.
+
+A class lists its fields in wire order with the forms of :mod:`loadgen.wire.rop.layout`; only a ROP whose
+fields come and go overrides ``read`` and ``write``.
+"""
+
+from collections.abc import Callable, Container, Sequence
+from typing import ClassVar, Final, Self, TypeAlias
+
+import msgspec
+
+from loadgen.wire.buffer import Reader, Writer
+from loadgen.wire.properties import PropertyTag
+from loadgen.wire.rop.layout import U8, layout_of
+
+ColumnsOf: TypeAlias = Callable[[int], Sequence[PropertyTag]]
+"""The columns last set on the table that a handle index of the same ROP buffer names."""
+
+EVERY_RETURN_VALUE: Final = range(1 << 32)
+"""For a response whose fields are there on failure, too."""
+
+
+class RopRequest(msgspec.Struct, frozen=True):
+    """A ROP's request; ``logon_id`` is the number that the client gave its logon."""
+
+    rop_id: ClassVar[int]
+    response: ClassVar["type[RopResponse]"]
+    answered: ClassVar[bool] = True
+    """False for RopRelease alone."""
+
+    logon_id: U8
+
+    @classmethod
+    def read(cls, reader: Reader, _public_logons: Container[int] = ()) -> Self:
+        """The fields behind RopId; raises :class:`WireError`. One ROP has more on a public logon."""
+        return cls(*layout_of(cls).read(reader))
+
+    def write(self, writer: Writer) -> None:
+        """RopId and the fields."""
+        writer.u8(self.rop_id)
+        layout_of(type(self)).write(writer, self)
+
+    def response_columns(self, _columns_of: ColumnsOf) -> Sequence[PropertyTag]:
+        """The columns of the rows in the response, for the few ROPs that answer with bare rows."""
+        return ()
+
+    def response_type(self, _return_value: int) -> "type[RopResponse]":
+        """The class that reads the answer if it carries fields."""
+        return self.response
+
+
+class InputRequest(RopRequest, frozen=True):
+    """A request on the object at ``input_handle_index``."""
+
+    input_handle_index: U8
+
+
+class OpeningRequest(InputRequest, frozen=True):
+    """A request on one object that yields another, at ``output_handle_index``."""
+
+    output_handle_index: U8
+
+
+class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    return_value: int = 0
+
+
+class RopResponse(_Outcome, frozen=True):
+    """A ROP's response with its fields; ``return_value`` comes last in Python, so that success is short."""
+
+    rop_id: ClassVar[int]
+    fields_present_for: ClassVar[Container[int]] = (0,)
+    """The return values for which the response has more than its header; for others see RopErrorResponse."""
+
+    handle_index: int
+
+    @classmethod
+    def read(
+        cls, reader: Reader, handle_index: int, return_value: int, _columns: Sequence[PropertyTag] = ()
+    ) -> Self:
+        """The fields behind ReturnValue; raises :class:`WireError`."""
+        return cls(handle_index, *layout_of(cls).read(reader), return_value=return_value)
+
+    def write(self, writer: Writer) -> None:
+        """RopId, handle index, ReturnValue and the fields."""
+        self.write_header(writer)
+        layout_of(type(self)).write(writer, self)
+
+    def write_header(self, writer: Writer) -> None:
+        """RopId, handle index and ReturnValue."""
+        writer.u8(self.rop_id)
+        writer.u8(self.handle_index)
+        writer.u32(self.return_value)
+
+
+class RopErrorResponse(msgspec.Struct, frozen=True, gc=False):
+    """The failure of any ROP that keeps no fields then."""
+
+    rop_id: int
+    handle_index: int
+    return_value: int
+
+    def write(self, writer: Writer) -> None:
+        """RopId, handle index and ReturnValue."""
+        writer.u8(self.rop_id)
+        writer.u8(self.handle_index)
+        writer.u32(self.return_value)
