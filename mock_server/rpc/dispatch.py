@@ -12,10 +12,9 @@ from loadgen.wire.pdu import SyntaxId
 ACCESS_DENIED: Final = 5
 BAD_STUB_DATA: Final = 0x6F7
 OPERATION_OUT_OF_RANGE: Final = 0x1C010002
-UNKNOWN_INTERFACE: Final = 0x1C010003
 PROTOCOL_ERROR: Final = 0x1C01000B
-CALL_FAILED: Final = 0x1C000012
 CANCELLED: Final = 0x1C00000D
+CALL_FAILED: Final = 0x1C000012
 CONTEXT_MISMATCH: Final = 0x1C00001A
 INVALID_PRESENTATION_CONTEXT: Final = 0x1C00001C
 
@@ -25,20 +24,21 @@ T = TypeVar("T")
 class AssociationGroup:
     """The connections of one client that share context handles ([C706] 9.3.5).
 
-    ``handles`` maps the 20 bytes on the wire to what they stand for. When the last connection goes, every handle
-    that is still open is run down ([C706] 5.1.6): its callback is called once.
+    ``handles`` maps the 20 bytes on the wire to what they stand for. When the last connection goes, every
+    handle that is still open is run down ([C706] 5.1.6): its callback is called once.
     """
 
-    __slots__ = ("_run_downs", "connections", "group_id", "handles")
+    __slots__ = ("_run_downs", "client_group", "connections", "group_id", "handles")
 
-    def __init__(self, group_id: int) -> None:
+    def __init__(self, group_id: int, client_group: bytes = b"") -> None:
         self.group_id = group_id
+        self.client_group = client_group
         self.connections = 0
         self.handles: dict[bytes, object] = {}
         self._run_downs: dict[bytes, Callable[[], None]] = {}
 
     def open_handle(self, value: object, run_down: Callable[[], None] | None = None) -> bytes:
-        """A new context handle for ``value``; ``run_down`` is called if the client goes without closing it."""
+        """A new context handle for ``value``; ``run_down`` is called if the client leaves it open."""
         handle = bytes(4) + urandom(16)
         self.handles[handle] = value
         if run_down is not None:
@@ -46,7 +46,7 @@ class AssociationGroup:
         return handle
 
     def find(self, handle: bytes, kind: type[T]) -> T:
-        """What ``handle`` stands for; raises :class:`RpcFault` (context mismatch) unless it is open and a ``kind``."""
+        """What an open ``handle`` stands for; raises :class:`RpcFault` unless that is a ``kind``."""
         value = self.handles.get(handle)
         if not isinstance(value, kind):
             raise RpcFault(CONTEXT_MISMATCH)
@@ -69,9 +69,9 @@ class AssociationGroup:
 class CallContext(msgspec.Struct, frozen=True):
     """Who calls, over what: one for each RPC connection.
 
-    ``user`` is the identity that RPC-level security established; "" when there is none. HTTP Basic ends at the
-    client access server and the legs behind it carry no user, so at authentication level none a store goes by the
-    distinguished name in EcDoConnectEx, as the servers do that accept this level.
+    ``user`` is the identity that RPC-level security established, "" when there is none. HTTP Basic ends at
+    the client access server and the legs behind it carry no user, so at authentication level none a store
+    goes by the distinguished name in EcDoConnectEx, as the servers do that accept this level.
     """
 
     user: str
