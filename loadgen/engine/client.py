@@ -13,10 +13,10 @@ Probe = Callable[[str, int, int], None]
 
 
 class Client(Protocol):
-    """One Outlook with all its connections. Each await is a piece of work, and raises ``PeerError`` if it fails.
+    """One Outlook with all its connections. An await is a piece of work; ``PeerError`` if it fails.
 
     The engine never has two calls on the mail connection under way, nor two on the directory connection, but
-    one of each may be. After ``on_lost`` or an error of :meth:`log_on` it calls :meth:`abort`, and nothing else.
+    one of each may be. After ``on_lost`` or an error of :meth:`log_on` it calls :meth:`abort` and no more.
     """
 
     @property

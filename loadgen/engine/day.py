@@ -26,6 +26,7 @@ class Day:
         "_closed",
         "_news_ns",
         "_number",
+        "_origin_ns",
         "_poll",
         "_received",
         "_schedule",
@@ -39,8 +40,10 @@ class Day:
         self._schedule = schedule
         self._closed = closed
         self._around = around
-        self._sends: list[tuple[int, int]] = []
-        self._browses: list[int] = []
+        # Drawn before anybody connects, so that the day begins without a stall; the first is last.
+        self._sends = list(reversed(schedule.sends(user.index)))
+        self._browses = list(reversed(schedule.browses(user.index)))
+        self._origin_ns = 0
         self._news_ns: int | None = None
         self._received = 0
         self._number = 0
@@ -51,18 +54,13 @@ class Day:
 
     def begin(self, origin_ns: int, until_ns: int) -> None:
         """Starts the schedule: its times count from ``origin_ns``; from ``until_ns`` on nothing is sent."""
-        user, recorder = self.user, self._around.recorder
-        self._until_ns = until_ns
-        # Both are taken from the end, so the first is last.
-        self._sends = [
-            (origin_ns + send.due_ns, send.number) for send in reversed(self._schedule.sends(user.index))
-        ]
-        self._browses = [origin_ns + due_ns for due_ns in reversed(self._schedule.browses(user.index))]
+        recorder = self._around.recorder
+        self._origin_ns, self._until_ns = origin_ns, until_ns
         recorder.plan("send_message", len(self._sends))
         recorder.plan("browse_address_book", len(self._browses))
         self._await_send()
         self._await_browse()
-        if self._closed and user.group.profile.sent_per_day:
+        if self._closed and self.user.group.profile.sent_per_day:
             self._send_closed()
 
     def end(self) -> None:
@@ -74,12 +72,12 @@ class Day:
 
     def _await_send(self) -> None:
         if self._sends:
-            self._around.timers.at(self._sends[-1][0], self._send_due)
+            self._around.timers.at(self._origin_ns + self._sends[-1].due_ns, self._send_due)
 
     def _send_due(self, due_ns: int, fired_ns: int) -> None:
         if not self._sends:
             return
-        _, number = self._sends.pop()
+        number = self._sends.pop().number
         self._around.recorder.lag("send_message", due_ns, fired_ns)
         self.user.begin("send_message", "mail", lambda client: self._send(client, number, due_ns))
         self._await_send()
@@ -125,7 +123,7 @@ class Day:
 
     def _await_browse(self) -> None:
         if self._browses:
-            self._around.timers.at(self._browses[-1], self._browse_due)
+            self._around.timers.at(self._origin_ns + self._browses[-1], self._browse_due)
 
     def _browse_due(self, due_ns: int, fired_ns: int) -> None:
         if not self._browses:
@@ -179,8 +177,10 @@ class Day:
         profile, timers = self.user.group.profile, self._around.timers
         think = AT_ONCE if self._closed else self._schedule.think_times(self.user.index, message.key)
         if falls_due(number, profile.read_per_day, profile.received_per_day):
+            self._around.reactions += 1
             timers.at(received_ns + think.read_ns, lambda due, fired: self._read_due(message, due, fired))
         if falls_due(number, profile.deleted_per_day, profile.received_per_day):
+            self._around.reactions += 1
             timers.at(received_ns + think.delete_ns, lambda due, fired: self._delete_due(message, due, fired))
 
     def _read_due(self, message: NewMessage, due_ns: int, fired_ns: int) -> None:
@@ -189,6 +189,7 @@ class Day:
                 "read_message", due_ns, client.read_message(message.message_id, message.key)
             )
 
+        self._around.reactions -= 1
         self._arrive("read_message", due_ns, fired_ns)
         self.user.begin("read_message", "mail", read)
 
@@ -196,6 +197,7 @@ class Day:
         async def delete(client: Client) -> None:
             await self.user.perform("delete_message", due_ns, client.delete_message(message.message_id))
 
+        self._around.reactions -= 1
         self._arrive("delete_message", due_ns, fired_ns)
         self.user.begin("delete_message", "mail", delete)
 

@@ -45,7 +45,6 @@ class Surroundings:
         account: Callable[[int], Account],
         speed: float,
         capacity: int,
-        run_key: str,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.clock = clock
@@ -55,8 +54,9 @@ class Surroundings:
         self.account = account
         self.speed = speed
         self.admission = Admission(capacity)
-        self.run_key = run_key
         self.gate = Gate()
+        self.reactions = 0
+        """Messages that users will read or delete when they have thought long enough."""
         self.bug: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -1,0 +1,148 @@
+"""Cuts a population into shards, by what this machine has of cores, descriptors and source ports."""
+
+import os
+import resource
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from loadgen.client.organisation import Organisation
+from loadgen.errors import ProfileError
+from loadgen.workload.campaign import Campaign, Population
+from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connections
+
+USERS_PER_WORKER: Final = 500
+"""Below this a second process costs more than it brings."""
+SPARE_DESCRIPTORS: Final = 128
+"""What a worker has open besides connections: files, pipes, its loop, and connections that are being replaced."""
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine offers to a generator. ``ports`` is for one source address towards one target address."""
+
+    cores: int
+    descriptors: int
+    """The hard limit for one process."""
+    ports: int
+
+    @classmethod
+    def here(cls) -> Self:
+        """The machine that this runs on."""
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        return cls(
+            cores=len(os.sched_getaffinity(0)),
+            descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+            ports=int(high) - int(low) + 1,
+        )
+
+
+class ShardPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker has to know. ``users`` are indices into the population."""
+
+    shard: int
+    users: range
+    campaign: Campaign
+    population: Population
+    organisation: Organisation
+    source_addresses: tuple[str, ...] = ()
+    ports: int
+    """TCP connections that this shard's part of the source ports is enough for."""
+
+
+class Requirements(msgspec.Struct, frozen=True, kw_only=True):
+    """What a campaign needs of the machine at its peak."""
+
+    users: int
+    connections: int
+    workers: int
+    descriptors: int
+    """Per worker."""
+    descriptors_limit: int
+    ports: int
+    """Per source address."""
+    ports_limit: int
+    source_addresses: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.users:,} users open {self.connections:,} TCP connections at the peak: {self.workers} "
+            f"worker{'s' if self.workers > 1 else ''} with {self.descriptors:,} of {self.descriptors_limit:,} "
+            f"descriptors each, {self.ports:,} of {self.ports_limit:,} ports on each of {self.source_addresses} "
+            f"source address{'es' if self.source_addresses > 1 else ''}"
+        )
+
+
+def require(
+    campaign: Campaign, population: Population, proxies: int, source_addresses: int, machine: Machine
+) -> Requirements:
+    """What the campaign needs of this machine towards so many proxy addresses.
+
+    Raises :class:`~loadgen.errors.ProfileError` if the machine does not have it, with what would help.
+    """
+    connections = _peak_connections(campaign, population)
+    per_worker = int(machine.descriptors * campaign.invalid_use) - SPARE_DESCRIPTORS
+    if per_worker < CONNECTIONS_PER_VC:
+        raise ProfileError(
+            f"workers: a process may have {machine.descriptors} descriptors, too few for even one connection; "
+            "raise the hard limit (ulimit -Hn)"
+        )
+    enough = -(-connections // per_worker)
+    workers = campaign.workers or max(enough, min(machine.cores, -(-population.users // USERS_PER_WORKER)))
+    workers = min(workers, population.users)
+    if workers < enough:
+        raise ProfileError(
+            f"workers: {workers} cannot hold {connections:,} connections with {machine.descriptors:,} descriptors "
+            f"each; give at least {enough}, or leave the key out"
+        )
+    ports = -(-connections // (proxies * source_addresses))
+    usable = int(machine.ports * campaign.invalid_use)
+    if ports > usable:
+        needed = -(-connections // (proxies * usable))
+        raise ProfileError(
+            f"source_ip: {connections:,} connections to {proxies} proxy address{'es' if proxies > 1 else ''} need "
+            f"{needed} source addresses of {machine.ports:,} ports; there {'is' if source_addresses == 1 else 'are'} "
+            f"{source_addresses}"
+        )
+    return Requirements(
+        users=population.users,
+        connections=connections,
+        workers=workers,
+        descriptors=-(-connections // workers) + SPARE_DESCRIPTORS,
+        descriptors_limit=machine.descriptors,
+        ports=ports,
+        ports_limit=machine.ports,
+        source_addresses=source_addresses,
+    )
+
+
+def cut(
+    campaign: Campaign,
+    population: Population,
+    organisation: Organisation,
+    source_addresses: tuple[str, ...],
+    requirements: Requirements,
+) -> tuple[ShardPlan, ...]:
+    """One plan per worker. Users are dealt out in turn, so that each shard has its part of every group."""
+    workers = requirements.workers
+    ports = requirements.ports_limit * len(organisation.cas) * requirements.source_addresses
+    return tuple(
+        ShardPlan(
+            shard=shard,
+            users=range(shard, population.users, workers),
+            campaign=campaign,
+            population=population,
+            organisation=organisation,
+            source_addresses=source_addresses,
+            ports=ports // workers,
+        )
+        for shard in range(workers)
+    )
+
+
+def _peak_connections(campaign: Campaign, population: Population) -> int:
+    starting = campaign.startup == "on"
+    return CONNECTIONS_PER_VC * sum(
+        group.users * sum(virtual_connections(group.client, starting=starting).values())
+        for group in population.groups
+    )
