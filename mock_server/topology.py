@@ -1,0 +1,146 @@
+"""What the mock organisation consists of: the typed form of ``profiles/topology/*.toml``.
+
+Limits (ports, handles, memory, queues, recycling) will be keys of the server tables.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from mock_server.directory import Directory, Organisation
+from mock_server.proxy import ProxySettings
+from mock_server.server import ServerSettings
+
+Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
+ServerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,14}$")]
+Window: TypeAlias = Annotated[int, Meta(ge=8192, le=262144)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+Version: TypeAlias = Annotated[str, Meta(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}$")]
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table that refuses keys which it doesn't know."""
+
+
+class OrganisationWords(_Strict, frozen=True):
+    """What distinguished names and mail addresses are made of."""
+
+    name: str = "Contoso"
+    administrative_group: str = "First Administrative Group"
+    domain: str = "contoso.test"
+
+
+class Accounts(_Strict, frozen=True):
+    """The users; ``alias`` and ``display_name`` are format strings of ``index``, which counts from 0."""
+
+    count: Positive = 100
+    alias: str = "user{index:05d}"
+    display_name: str = "User {index:05d}"
+    password: str = "Passw0rd!"  # noqa: S105 - of users who exist nowhere else
+
+
+class HttpSettings(_Strict, frozen=True):
+    """What all client access servers have in common; sizes in bytes."""
+
+    port: Port = 18080
+    framing: Literal["plain", "chunked"] = "plain"
+    receive_window: Window = 65536
+    channel_lifetime: Annotated[int, Meta(ge=131072, le=0x80000000)] = 1 << 30
+    connection_timeout_ms: Annotated[int, Meta(ge=120000, le=14400000)] = 120000
+
+    @property
+    def proxy(self) -> ProxySettings:
+        """What the two proxy roles announce."""
+        return ProxySettings(self.receive_window, self.channel_lifetime, self.connection_timeout_ms)
+
+
+class RpcSettings(_Strict, frozen=True):
+    """What all RPC servers have in common; sizes in bytes."""
+
+    receive_window: Window = 65536
+    banner: bool = True
+
+    @property
+    def server(self) -> ServerSettings:
+        """What the server role announces."""
+        return ServerSettings(self.receive_window, self.banner)
+
+
+class StoreSettings(_Strict, frozen=True):
+    """What stores say of themselves in EcDoConnectEx ([MS-OXCRPC] 3.1.4.1)."""
+
+    version: Version = "8.1.240.6"
+    polls_max_ms: Positive = 60000
+
+
+class Ports(_Strict, frozen=True):
+    """The endpoints of all servers."""
+
+    store: Port = 6001
+    referral: Port = 6002
+    directory: Port = 6004
+
+
+class CountersSettings(_Strict, frozen=True):
+    """Where counters, metrics and the organisation are served over HTTP."""
+
+    address: str = "127.0.10.250"
+    port: Port = 18090
+
+
+class ServerTable(_Strict, frozen=True):
+    """A server that is one process."""
+
+    name: ServerName
+    address: str
+
+
+class ClientAccessServer(ServerTable, frozen=True):
+    """A client access server, which may be several processes on one address."""
+
+    processes: Positive = 1
+
+
+class Topology(_Strict, frozen=True, kw_only=True):
+    """The whole organisation. All addresses are moved with ``base_address``."""
+
+    title: str = ""
+    base_address: str = "127.0.10.0"
+    seed: int = 1
+    organisation: OrganisationWords = OrganisationWords()
+    accounts: Accounts = Accounts()
+    http: HttpSettings = HttpSettings()
+    rpc: RpcSettings = RpcSettings()
+    store: StoreSettings = StoreSettings()
+    ports: Ports = Ports()
+    counters: CountersSettings = CountersSettings()
+    client_access: Annotated[tuple[ClientAccessServer, ...], Meta(min_length=1)]
+    mailbox: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
+    public_folders: tuple[ServerTable, ...] = ()
+    global_catalog: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
+
+    @property
+    def servers(self) -> tuple[ServerTable, ...]:
+        """The servers of all roles."""
+        return (*self.client_access, *self.mailbox, *self.public_folders, *self.global_catalog)
+
+    def directory(self) -> Directory:
+        """Who is in the organisation; the same in every process."""
+        words, accounts = self.organisation, self.accounts
+        return Directory(
+            Organisation(
+                domain=words.domain,
+                organisation=words.name,
+                administrative_group=words.administrative_group,
+                alias=accounts.alias,
+                display_name=accounts.display_name,
+                servers=tuple(server.name for server in self.mailbox),
+                public_servers=tuple(server.name for server in self.public_folders),
+            ),
+            accounts.count,
+        )
+
+    def global_catalog_of(self, mailbox_server: str) -> ServerTable:
+        """The one that a mailbox server's DSProxy uses."""
+        names = [server.name for server in self.mailbox]
+        return self.global_catalog[names.index(mailbox_server) % len(self.global_catalog)]
