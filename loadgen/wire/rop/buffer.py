@@ -1,6 +1,6 @@
 """The ROP buffer ([MS-OXCROPS] 2.2.1): a list of ROPs, and the table of objects that they name by index.
 
-It is the payload of one extended buffer: RopSize (u16, itself included), the ROPs, then u32 handles to the end.
+It is the payload of one extended buffer: RopSize (u16, itself included), the ROPs, then handles to the end.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -60,9 +60,9 @@ def read_responses(
 ) -> tuple[list[Response], Handles]:
     """The responses to ``requests`` in their order, then what the server adds, and the handle table.
 
-    ``columns_of`` gives the columns last set on the table (or told for the message) at a handle index; columns
-    that these very ROPs set or tell come first. A server that stops early leaves out the last responses. Raises
-    :class:`WireError`.
+    ``columns_of`` gives the columns last set on the table (or told for the message) at a handle index; those
+    that these very ROPs set or tell come first. A server that stops early leaves out the last responses.
+    Raises :class:`WireError`.
     """
     reader = Reader(payload)
     with reader.limited_to(_list_size(reader), "RopsList"):
