@@ -38,8 +38,8 @@ class Account(Struct, frozen=True, gc=False):
 class RpcProxy(Struct, frozen=True):
     """The web server whose RPC proxy carries the virtual connections.
 
-    ``addresses`` are IP addresses to connect to in turn instead of resolving ``host``; ``source_addresses`` are local
-    ones to connect from in turn, since each has ports of its own.
+    ``addresses`` are IP addresses to connect to in turn instead of resolving ``host``. ``source_addresses``
+    are local ones to connect from in turn, since each has ports of its own.
     """
 
     host: str

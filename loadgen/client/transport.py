@@ -1,63 +1,349 @@
-"""Virtual connections over asyncio: the only file with client sockets."""
+"""Virtual connections over asyncio: the only file with client sockets.
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+A virtual connection is two TCP connections under two state machines, one that turns their bytes into PDUs
+(:mod:`loadgen.protocol.virtual_connection`) and one that turns PDUs into answers to calls
+(:mod:`loadgen.protocol.association`). An idle one has no task, and one timer that sending never touches:
+when it fires it looks whether anything is due.
+"""
 
-from msgspec import Struct
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import count
+from math import inf
+from time import monotonic_ns
+from typing import Final, Protocol, TypeVar, cast
 
 from loadgen.client.account import Credentials, RpcProxy
-from loadgen.errors import PeerError
-from loadgen.wire.pdu import SyntaxId
+from loadgen.errors import ConnectionLost, PeerError, ProfileError, TimedOut, TransportError
+from loadgen.protocol.association import Association
+from loadgen.protocol.channel import InChannel, OutChannel
+from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, Event, ShutdownRequested
+from loadgen.protocol.http_authentication import BasicAuthentication
+from loadgen.protocol.virtual_connection import RtsOptions, State, VirtualConnectionClient
+from loadgen.wire.pdu import KEEP_CONNECTION_ON_ORPHAN, SyntaxId
 from loadgen.wire.rpc import RpcRequest
 
 ResponseT = TypeVar("ResponseT")
 Probe = Callable[[str, int, int], None]
+"""Told of each layer of a connection that is passed: its name, when it began and ended (monotonic_ns)."""
+
+_OPENING: Final = 0
+"""Opening is waited for like a call, under a number that no call has."""
+_TURNS: Final = count()
+_IP_BIND_ADDRESS_NO_PORT: Final = (
+    24  # of Linux: the port is chosen by connect, so only the pair need be unique
+)
 
 
-class ConnectionOptions(Struct, frozen=True, gc=False):
-    """What a virtual connection announces and how long it waits; defaults are those of Windows."""
+class ConnectionOptions(RtsOptions, frozen=True, gc=False):
+    """What a virtual connection announces, and how long its owner waits."""
 
-    receive_window: int = 65536
-    channel_lifetime: int = 1 << 30
-    client_keepalive_ms: int = 300_000
     connect_timeout_s: float = 30.0
-    establishment_timeout_s: float = 60.0
     call_timeout_s: float = 900.0
 
 
 class RpcConnection(Protocol):
-    """One RPC connection, whatever carries it."""
+    """One bound RPC connection, whatever carries it.
+
+    ``on_lost`` is called once if the connection goes away by itself. Bytes are those of TCP payload.
+    """
 
     on_lost: Callable[[PeerError], None] | None
     bytes_sent: int
     bytes_received: int
 
-    async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:
-        """Call a method and return its answer."""
+    async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:  # noqa: ASYNC109 - deadlines share one timer
+        """Call a method and wait for its answer, ``timeout`` seconds at most.
+
+        Raises :class:`RpcFault`, :class:`TimedOut`, :class:`WireError` for an answer that cannot be read (the
+        connection outlives all three), or what ended the connection.
+        """
 
     async def close(self) -> None:
-        """Close in an orderly way and wait until the sockets are closed."""
+        """Close, and wait until the sockets are closed; pending calls raise :class:`ConnectionLost`."""
 
     def abort(self) -> None:
-        """Cut at once."""
+        """Close without waiting for anything, not even for what is still to be sent."""
+
+
+class _Opening:
+    """What a connection needs until it is open; ``layer`` is what it is busy with."""
+
+    __slots__ = ("interfaces", "layer", "probe", "ready", "started_ns")
+
+    def __init__(self, interfaces: Sequence[SyntaxId], probe: Probe | None) -> None:
+        self.interfaces = interfaces
+        self.probe = probe
+        self.ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.layer = "connect_tcp"
+        self.started_ns = monotonic_ns()
+
+    def begin(self, layer: str) -> None:
+        """Report the layer that is passed, and begin ``layer``."""
+        ended_ns = monotonic_ns()
+        if self.probe is not None:
+            self.probe(self.layer, self.started_ns, ended_ns)
+        self.layer = layer
+        self.started_ns = ended_ns
 
 
 class VirtualConnection:
-    """An open virtual connection."""
+    """An :class:`RpcConnection` over Outlook Anywhere, made by :func:`open_virtual_connection`."""
 
-    on_lost: Callable[[PeerError], None] | None
-    bytes_sent: int
-    bytes_received: int
+    __slots__ = (
+        "_association",
+        "_calls",
+        "_closed",
+        "_failure",
+        "_links",
+        "_loop",
+        "_opening",
+        "_options",
+        "_peer",
+        "_rts",
+        "_timer",
+        "_timer_at",
+        "bytes_received",
+        "bytes_sent",
+        "on_lost",
+    )
 
-    async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:
-        """Call a method and return its answer."""
-        raise NotImplementedError
+    def __init__(self, rts: VirtualConnectionClient, peer: str, options: ConnectionOptions) -> None:
+        self.on_lost: Callable[[PeerError], None] | None = None
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self._loop = asyncio.get_running_loop()
+        self._rts = rts
+        self._association = Association()
+        self._peer = peer
+        self._options = options
+        self._opening: _Opening | None = None
+        self._links: list[_Link] = []
+        self._calls: dict[int, tuple[asyncio.Future[bytes], float]] = {}
+        self._failure: PeerError | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+
+    async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:  # noqa: ASYNC109 - deadlines share one timer
+        """Call a method and wait for its answer; see :class:`RpcConnection`."""
+        if self._failure is not None:
+            raise ConnectionLost(str(self._failure))
+        association = self._association
+        context_id = association.context_id(request.interface)
+        call_id = association.call(context_id, request.opnum, request.encode())
+        future = self._loop.create_future()
+        now = self._loop.time()
+        self._await_answer(
+            call_id, future, now + (self._options.call_timeout_s if timeout is None else timeout)
+        )
+        self._flush(now)
+        try:
+            stub = await future
+        except asyncio.CancelledError:
+            if self._calls.pop(call_id, None) is not None:
+                self._forget(call_id)
+                self._flush(self._loop.time())
+            raise
+        return request.decode_response(stub)
 
     async def close(self) -> None:
-        """Close in an orderly way and wait until the sockets are closed."""
+        """Close, and wait until the sockets are closed."""
+        self._end(ConnectionLost(f"{self._peer}: closed by the client"))
+        for link in self._links:
+            link.transport.close()
+        if self._links:
+            self._closed = self._closed or self._loop.create_future()
+            await asyncio.shield(self._closed)
 
     def abort(self) -> None:
-        """Cut at once."""
+        """Close without waiting for anything."""
+        self._end(ConnectionLost(f"{self._peer}: closed by the client"))
+        for link in self._links:
+            link.transport.abort()
+
+    async def open(self, sockets: list[socket.socket], opening: _Opening) -> None:
+        """Establish and bind over two connected sockets, taking them off the list."""
+        self._opening = opening
+        for channel in (self._rts.in_channel, self._rts.out_channel):
+            link = _Link(self, channel)
+            await self._loop.create_connection(lambda link=link: link, sock=sockets.pop())  # type: ignore[misc]
+        now = self._loop.time()
+        self._await_answer(_OPENING, opening.ready, now + self._options.establishment_timeout_s)
+        self._flush(now)
+        await opening.ready
+        self._opening = None
+
+    def connected(self, link: "_Link") -> None:
+        """A channel has its socket."""
+        self._links.append(link)
+
+    def received(self, channel: InChannel | OutChannel, data: bytes) -> None:
+        """Bytes came on a channel."""
+        self.bytes_received += len(data)
+        if self._failure is None:
+            now = self._loop.time()
+            self._take(self._rts.receive_data(channel, data, now), now)
+
+    def ended(self, channel: InChannel | OutChannel) -> None:
+        """The server will send no more on a channel."""
+        if self._failure is None:
+            now = self._loop.time()
+            self._take(self._rts.receive_eof(channel, now), now)
+
+    def disconnected(self, link: "_Link", error: Exception | None) -> None:
+        """A channel has lost its socket."""
+        self._links.remove(link)
+        reason = "connection closed" if error is None else _reason(error)
+        self._fail(ConnectionLost(f"{link.channel.name} channel: {reason}"))
+        if self._closed is not None and not self._links:
+            self._closed.set_result(None)
+
+    def _take(self, pdus: Iterator[bytes], now: float) -> None:
+        try:
+            for pdu in pdus:
+                for event in self._association.receive_pdu(pdu):
+                    self._on_event(event)
+            if self._opening is not None:
+                self._proceed(self._opening)
+        except PeerError as error:
+            self._fail(error)
+        else:
+            self._flush(now)
+
+    def _proceed(self, opening: _Opening) -> None:
+        """Take the steps of opening that the virtual connection allows by now."""
+        rts = self._rts
+        if opening.layer == "http_auth" and rts.out_channel.answered:
+            opening.begin("rts_establish")
+        if opening.layer == "rts_establish" and rts.state is State.OPEN:
+            opening.begin("rpc_bind")
+            self._association.bind(opening.interfaces)
+        self._arm(rts.next_timer())
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case CallReturned():
+                self._answer(event.call_id, event.stub)
+            case CallFaulted():
+                future, _ = self._calls.pop(event.call_id)
+                if not future.done():
+                    future.set_exception(event.fault)
+            case ContextsAccepted():
+                self._answer(_OPENING, b"")
+            case ShutdownRequested():
+                raise ConnectionLost("the server asked to shut the connection down")
+
+    def _answer(self, call_id: int, stub: bytes) -> None:
+        future, _ = self._calls.pop(call_id)
+        if not future.done():  # cancelled, and its call not yet told
+            future.set_result(stub)
+
+    def _await_answer(self, call_id: int, future: "asyncio.Future[bytes]", deadline: float) -> None:
+        self._calls[call_id] = future, deadline
+        self._arm(deadline)
+
+    def _forget(self, call_id: int) -> None:
+        """Give up a call, and tell only those servers that promised not to close the connection for it."""
+        association = self._association
+        if association.features & KEEP_CONNECTION_ON_ORPHAN:
+            association.orphan(call_id)
+        else:
+            association.abandon(call_id)
+
+    def _flush(self, now: float) -> None:
+        """Give the sockets all there is to send. Flow control bounds what piles up in them."""
+        try:
+            for pdu in self._association.pdus_to_send():
+                self._rts.send_pdu(pdu, now)
+        except PeerError as error:
+            self._fail(error)
+            return
+        for link in self._links:
+            data = link.channel.data_to_send()
+            if data:
+                self.bytes_sent += len(data)
+                link.transport.write(data)
+
+    def _arm(self, when: float) -> None:
+        """Make sure that the timer fires at ``when`` or before."""
+        if when < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(when, self._on_timer)
+            self._timer_at = when
+
+    def _on_timer(self) -> None:
+        now = self._loop.time()
+        self._timer, self._timer_at = None, inf
+        try:
+            self._rts.handle_timer(now)
+        except PeerError as error:
+            self._fail(error)
+            return
+        overdue = [call_id for call_id, (_, deadline) in self._calls.items() if deadline <= now]
+        for call_id in overdue:
+            self._expire(call_id)
+        self._flush(now)
+        self._arm(min(self._rts.next_timer(), *(deadline for _, deadline in self._calls.values()), inf))
+
+    def _expire(self, call_id: int) -> None:
+        if call_id == _OPENING:
+            self._fail(TimedOut("no answer to bind"))
+            return
+        future, _ = self._calls.pop(call_id)
+        self._forget(call_id)
+        if not future.done():
+            future.set_exception(TimedOut(f"{self._peer}: no answer to a call in time"))
+
+    def _fail(self, error: PeerError) -> None:
+        """The connection is of no more use: tell whoever waits, and the owner if there is none to be told."""
+        if self._failure is not None:
+            return
+        error.args = (f"{self._peer}: {error}",)
+        self._end(error)
+        for link in self._links:
+            link.transport.abort()
+        if self.on_lost is not None:
+            self.on_lost(error)
+
+    def _end(self, error: PeerError) -> None:
+        if self._failure is not None:
+            return
+        self._failure = error
+        self._rts.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        calls, self._calls = self._calls, {}
+        for future, _ in calls.values():
+            if not future.done():
+                future.set_exception(error)
+
+
+class _Link(asyncio.Protocol):
+    """What asyncio calls for one of the two TCP connections."""
+
+    __slots__ = ("channel", "owner", "transport")
+
+    def __init__(self, owner: VirtualConnection, channel: InChannel | OutChannel) -> None:
+        self.owner = owner
+        self.channel = channel
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.owner.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.owner.received(self.channel, data)
+
+    def eof_received(self) -> None:
+        self.owner.ended(self.channel)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.owner.disconnected(self, exc)
 
 
 async def open_virtual_connection(
@@ -69,5 +355,66 @@ async def open_virtual_connection(
     options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
     probe: Probe | None = None,
 ) -> VirtualConnection:
-    """Open a virtual connection to ``server:port`` and bind ``interfaces`` on it."""
-    raise NotImplementedError
+    """Open a virtual connection to ``server:port`` and bind ``interfaces`` on it.
+
+    Raises :class:`TransportError`, :class:`TimedOut`, :class:`HttpRefused`, :class:`BindRefused` or another
+    :class:`PeerError`, whose text names proxy and server.
+    """
+    if proxy.tls:
+        raise ProfileError(f"https://{proxy.host}: TLS is not supported yet, use http")
+    opening = _Opening(interfaces, probe)
+    peer = f"{proxy.host}:{proxy.port} ({server}:{port})"
+    sockets = await _connect_pair(proxy, peer, options.connect_timeout_s)
+    opening.begin("http_auth")
+    authentication = BasicAuthentication(credentials.user, credentials.password)
+    now = asyncio.get_running_loop().time()
+    rts = VirtualConnectionClient(server, port, proxy.host, lambda: authentication, now, options)
+    connection = VirtualConnection(rts, peer, options)
+    try:
+        await connection.open(sockets, opening)
+    except BaseException:
+        connection.abort()
+        raise
+    finally:
+        for unused in sockets:
+            unused.close()
+    return connection
+
+
+async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[socket.socket]:
+    """Two TCP connections to one address of the proxy, from one source address of ours."""
+    turn = next(_TURNS)
+    host = proxy.addresses[turn % len(proxy.addresses)] if proxy.addresses else proxy.host
+    source = proxy.source_addresses[turn % len(proxy.source_addresses)] if proxy.source_addresses else None
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await loop.getaddrinfo(host, proxy.port, type=socket.SOCK_STREAM)
+            family, _, _, _, address = found[0]
+            with ExitStack() as stack:
+                sockets = [stack.enter_context(_new_socket(family, source)) for _ in range(2)]
+                connecting = (loop.sock_connect(sock, address) for sock in sockets)
+                for failure in await asyncio.gather(*connecting, return_exceptions=True):
+                    if failure is not None:
+                        raise failure
+                stack.pop_all()
+                return sockets
+    except TimeoutError:
+        raise TimedOut(f"{peer}: no TCP connection within {timeout_s:g} s") from None
+    except OSError as error:
+        raise TransportError(f"{peer}: {_reason(error)}") from None
+
+
+def _new_socket(family: int, source: str | None) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if source is not None:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((source, 0))
+    return sock
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without its number."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

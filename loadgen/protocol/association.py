@@ -104,9 +104,9 @@ _NONE_ABANDONED: Final[frozenset[int]] = frozenset()
 class Association:
     """One RPC connection as its client sees it.
 
-    After :meth:`bind`, and after each :meth:`alter_context`, the event ContextsAccepted says that all that was
-    asked for can be called. A server may answer fewer contexts than were offered: the rest is asked for again, one
-    by one. Without PFC_CONC_MPX from the server (``concurrent``), calls wait here for each other.
+    After :meth:`bind`, and after each :meth:`alter_context`, the event ContextsAccepted says that all
+    interfaces asked for can be called. A server may answer fewer contexts than were offered: the others are
+    asked for again, one by one. Without PFC_CONC_MPX from the server, calls wait here for each other.
     """
 
     __slots__ = (
@@ -225,8 +225,8 @@ class Association:
     def receive_pdu(self, pdu: bytes) -> list[Event]:
         """Take one PDU and say what it means.
 
-        Raises :class:`BindRefused`, or another :class:`~loadgen.errors.PeerError` if the PDU is wrong or comes at
-        the wrong time; the association is closed then.
+        Raises :class:`BindRefused`, or another :class:`~loadgen.errors.PeerError` if the PDU is wrong or
+        comes at the wrong time; the association is closed then.
         """
         try:
             return self._receive(pdu)
@@ -275,7 +275,7 @@ class Association:
     def _on_fault(self, fault: wire.Fault) -> list[Event]:
         call_id = fault.call_id
         if self.state is State.ALTERING and call_id == self._negotiation_id:
-            raise BindRefused(f"alter_context to {_name(self._unanswered[0])}: fault 0x{fault.status:08X}")
+            raise BindRefused(f"{_name(self._unanswered[0])} refused: fault 0x{fault.status:08X}")
         if call_id not in self._calls:
             return self._on_stray(call_id, wire.LAST_FRAG)
         self._finish(call_id)
@@ -315,7 +315,7 @@ class Association:
 
     def _check_negotiation(self, call_id: int) -> None:
         if call_id != self._negotiation_id:
-            raise RemoteProtocolError(f"answer to negotiation {call_id}, not {self._negotiation_id}")
+            raise RemoteProtocolError(f"answer to negotiation {call_id}")
 
     def _alter_on(self, unanswered: tuple[SyntaxId, ...]) -> list[Event]:
         """Ask for the first of these interfaces; one at a time, as some servers look no further."""

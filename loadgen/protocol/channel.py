@@ -177,8 +177,8 @@ class InChannel(_Channel):
 class OutChannel(_Channel):
     """RPC_OUT_DATA: PDUs come down in the answer ([MS-RPCH] 2.1.2.1.1).
 
-    The body ends after Content-Length bytes, with its last chunk, or with the connection. A proxy that fails later
-    may put an HTTP error in the stream, where a PDU should begin.
+    The body ends after Content-Length bytes, with its last chunk, or with the connection. A proxy that fails
+    later may put an HTTP error into the stream, where a PDU should begin.
     """
 
     __slots__ = ("_buffer", "_left", "answered")

@@ -91,8 +91,8 @@ class VirtualConnectionClient:
     """A virtual connection to ``server:port`` through the proxy ``host``.
 
     Making one queues both HTTP requests and, unless they are to be challenged first, CONN/A1 and CONN/B1.
-    Whatever takes something from the peer, or sends, may raise a :class:`~loadgen.errors.PeerError`; the state
-    is then CLOSED.
+    Whatever takes something from the peer, or sends, may raise a :class:`~loadgen.errors.PeerError`; the
+    state is then CLOSED.
     """
 
     __slots__ = (
@@ -138,7 +138,7 @@ class VirtualConnectionClient:
         self._proceed(now)
 
     def receive_data(self, channel: InChannel | OutChannel, data: bytes, now: float) -> Iterator[bytes]:
-        """Take bytes that came on ``channel`` and give out the RPC PDUs in them, which must all be fetched."""
+        """Take bytes that came on ``channel``; gives out the RPC PDUs in them, to be fetched at once."""
         channel.receive_data(data)
         return self._pdus(channel, now)
 
