@@ -220,6 +220,7 @@ def _read_in_place(reader: NdrReader) -> tuple[int, _Arm, int, int]:
 
 def read_values(reader: NdrReader, count: int) -> Row:
     """``count`` PropertyValue_r, then what hangs on them ([MS-OXNSPI] 2.2.2); raises :class:`WireError`."""
+    reader.align(4)
     in_place = [_read_in_place(reader) for _ in range(count)]
     return tuple(
         [PropertyValue(tag, arm.read(reader, first, second)) for tag, arm, first, second in in_place]
