@@ -3,18 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-STEADY_COLUMNS: Final = (
-    "client_to_cas",
-    "cas_to_stores",
-    "cas_to_dsproxy",
-    "cas_total",
-    "store",
-    "dsproxy",
-    "mailbox_total",
-    "public_store",
-    "directory",
-)
-PEAK_COLUMNS: Final = (
+COLUMNS: Final = (
     "client_to_cas",
     "cas_to_stores",
     "cas_to_dsproxy",
@@ -27,7 +16,7 @@ PEAK_COLUMNS: Final = (
     "public_store",
     "directory",
 )
-"""While Outlook starts there are referral connections too."""
+"""In the order in which reports list them; the two referral columns are 0 once start-up is over."""
 
 PARTS: Final = {
     "cas_total": ("cas_to_stores", "cas_to_dsproxy", "cas_to_referral"),
@@ -35,7 +24,7 @@ PARTS: Final = {
 }
 """The columns that are sums of others."""
 
-COUNTED_COLUMNS: Final = tuple(column for column in PEAK_COLUMNS if column not in PARTS)
+COUNTED_COLUMNS: Final = tuple(column for column in COLUMNS if column not in PARTS)
 
 ConnectionCount = dict[str, int | None]
 """TCP connections by column; None where the party that counted can't see the column."""
@@ -47,4 +36,4 @@ def with_totals(counted: Mapping[str, int | None]) -> ConnectionCount:
     for total, parts in PARTS.items():
         values = [counts[part] for part in parts]
         counts[total] = None if None in values else sum(value for value in values if value is not None)
-    return {column: counts[column] for column in PEAK_COLUMNS}
+    return {column: counts[column] for column in COLUMNS}

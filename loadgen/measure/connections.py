@@ -25,7 +25,7 @@ _HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 def organisation_filters(organisation: Mapping[str, Any]) -> Filters:
     """Filters for an organisation on this machine, from its description as ``GET /organisation`` gives it.
 
-    Taken connections are counted where they arrive, at a role's own address and port; what the CAS opens is counted
+    Taken connections are counted where they arrive, at a role's own address and port; what the CAS opens,
     at the CAS's end. Columns whose servers share an address and port can't be told apart, and are left out.
     """
     cas = [Host(each["address"], each["port"]) for each in organisation["cas"]]
@@ -73,10 +73,13 @@ class MockCounter:
     async def __call__(self) -> ConnectionCount:
         """Asks the mock; raises :class:`~loadgen.errors.PeerError`."""
         try:
-            async with aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session, session.get(self._url) as answer:
+            async with (
+                aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session,
+                session.get(self._url) as answer,
+            ):
                 text = await answer.text()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise TransportError(f"{self._url}: {error or type(error).__name__}") from error
+            raise TransportError(f"{self._url}: {type(error).__name__} {error}") from error
         if answer.status != 200:
             raise RemoteProtocolError(f"{self._url} answered {answer.status}")
         return read_mock_counters(text)
@@ -122,8 +125,8 @@ async def count_until_equal(
 ) -> Census:
     """Counts, by all parties at once, until everything is as expected or the deadline has passed.
 
-    Closing a connection takes its time to reach the last hop, so the first count may be too early; the last one is
-    returned. ``counters`` are keyed ``client``, ``kernel``, ``mock``.
+    Closing a connection takes its time to reach the last hop, so the first count may be too early; the last
+    one is returned. ``counters`` are keyed ``client``, ``kernel``, ``mock``.
     """
     deadline = clock() + deadline_s
     while True:
@@ -148,13 +151,15 @@ async def _count(expected: Mapping[str, int], counters: Mapping[str, Counter]) -
 
 
 def client_count(virtual_connections: int) -> ConnectionCount:
-    """What the clients themselves see: two TCP connections to the CAS for each virtual connection they hold."""
+    """What the clients themselves see: two TCP connections to the CAS for each virtual connection."""
     return with_totals(dict.fromkeys(COUNTED_COLUMNS) | {"client_to_cas": 2 * virtual_connections})
 
 
 def _hosts(organisation: Mapping[str, Any], role: str, service: str) -> list[Host]:
     servers = [server for server in organisation["servers"].values() if server["role"] == role]
-    return [Host(server["address"], server["ports"][service]) for server in servers if service in server["ports"]]
+    return [
+        Host(server["address"], server["ports"][service]) for server in servers if service in server["ports"]
+    ]
 
 
 def _accepted(hosts: list[Host]) -> tuple[Rule, ...]:

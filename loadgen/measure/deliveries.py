@@ -9,7 +9,7 @@ from loadgen.measure.recorder import Arrived, Recorder, Snapshot, Submitted
 from loadgen.measure.sample import NOT_DELIVERED, Sample
 
 STRANGERS_KEPT: Final = 100_000
-"""Notifications of messages that are not submitted (yet) are kept up to this number; the rest are only counted."""
+"""Notifications of messages that are not submitted (yet) are kept up to this number, the rest counted."""
 
 
 class _Pending:
@@ -23,7 +23,7 @@ class _Pending:
 
 
 class DeliveryLedger:
-    """Matches submissions and notifications, in whatever order they come, and records ``deliver_message`` samples.
+    """Matches submissions and notifications, in any order, and records ``deliver_message`` samples.
 
     A message is forgotten as soon as all its copies have arrived.
     """
@@ -33,7 +33,7 @@ class DeliveryLedger:
         self._pending: dict[str, _Pending] = {}
         self._strangers = 0
         self.unexpected = 0
-        """Notifications that belong to no submission of this run, or came twice; complete after :meth:`close`."""
+        """Notifications without a submission in this run, or that came twice; complete once closed."""
 
     def take(self, snapshot: Snapshot) -> None:
         """Enters what a shard saw in an interval."""
@@ -83,7 +83,7 @@ class DeliveryLedger:
         )
 
     def close(self, now_ns: int) -> int:
-        """After the drain: what has not arrived never will. Records those copies as failed, and says how many."""
+        """After the drain: what has not arrived never will. Records it as failed, and says how much it is."""
         missing = 0
         for key, pending in self._pending.items():
             if pending.submitted is None:
@@ -94,7 +94,9 @@ class DeliveryLedger:
             missing += never
             for _ in range(never):
                 sample = Sample("deliver_message", due_ns, due_ns, max(now_ns, due_ns), NOT_DELIVERED)
-                self._recorder.record(sample, f"message {key}: {never} of {pending.submitted.copies} copies missing")
+                self._recorder.record(
+                    sample, f"message {key}: {never} of {pending.submitted.copies} copies missing"
+                )
         self._pending.clear()
         self._strangers = 0
         return missing

@@ -1,4 +1,4 @@
-"""HdrHistogram_py, wrapped once: our range and precision, values out of range counted, a fast clear, tagged logs."""
+"""HdrHistogram_py, wrapped once: our range and precision, out-of-range values counted, a fast clear."""
 
 import ctypes
 import math
@@ -70,14 +70,14 @@ class Histogram:
     def add(self, other: "Histogram") -> None:
         """Adds all values of ``other``."""
         if other.count:  # the library takes an empty histogram's minimum for a value of 0
-            self._hdr.add(other._hdr)
+            self._hdr.add(other._hdr)  # noqa: SLF001  (same class)
         self.clamped += other.clamped
 
     def percentiles_us(self, percentiles: Iterable[float]) -> dict[float, int]:
-        """The smallest value, in us, that so many percent do not exceed (0 < p <= 100); nothing if it is empty.
+        """The smallest value, in us, that so many percent do not exceed (0 < p <= 100); nothing if empty.
 
-        The library finds the same bucket by a loop over all counters; it also rounds the rank to the nearest instead
-        of up, so that the 95th percentile of eleven values would be the tenth.
+        The library finds the bucket by a loop over all counters; it also rounds the rank to the nearest
+        instead of up, so that the 95th percentile of eleven values would be the tenth.
         """
         hdr = self._hdr
         if not hdr.total_count:

@@ -1,4 +1,4 @@
-"""``latency.hlog``: interval histograms in the HdrHistogram log format, tagged, for its ordinary tools to read.
+"""``latency.hlog``: interval histograms in the HdrHistogram log format, tagged, for its usual tools.
 
 HdrHistogram_py reads tags and does not write them, so the lines are written here.
 """
@@ -23,7 +23,7 @@ _INTERVAL: Final = re.compile(r"Tag=(?P<tag>[\w.]+),[\d.]+,[\d.]+,[\d.]+,(?P<pay
 
 
 def header(started: datetime) -> str:
-    """The first lines of a log; interval times count in seconds from ``started``, maxima are in ms, values in us."""
+    """The first lines of a log; times are in seconds from ``started``, maxima in ms, values in us."""
     epoch_s = started.timestamp()
     return (
         "#[Histogram log format version 1.3]\n"
@@ -35,7 +35,7 @@ def header(started: datetime) -> str:
 
 
 def interval_lines(snapshot: Snapshot, origin_ns: int) -> str:
-    """A line for each histogram of a snapshot; ``origin_ns`` is when the log started, on the snapshot's clock."""
+    """A line for each histogram of a snapshot; ``origin_ns`` is when the log started, on its clock."""
     start_s = max(0, snapshot.started_ns - origin_ns) / _NS_PER_S
     length_s = (snapshot.ended_ns - snapshot.started_ns) / _NS_PER_S
     return "".join(

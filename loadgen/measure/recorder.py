@@ -1,4 +1,4 @@
-"""Where samples go: counts and histograms of one interval, in bounded memory, cut into snapshots that merge."""
+"""Where samples go: counts and histograms of one interval, in bounded memory, cut into snapshots."""
 
 from collections.abc import Callable
 from typing import Final, Literal
@@ -108,7 +108,7 @@ class EncodedHistogram(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What one shard saw in one interval. Everything but ``gauges`` is the interval's own, so snapshots add up."""
+    """What one shard saw in one interval; all but ``gauges`` is the interval's own, so snapshots add up."""
 
     shard: int
     started_ns: int
@@ -196,7 +196,7 @@ class Cut:
 class Recorder:
     """What the engine writes to; one per event loop. Memory does not grow with the number of samples.
 
-    :meth:`cut` ends an interval at once by putting fresh books on the desk; encoding the old ones is then done
+    :meth:`cut` ends an interval at once by putting fresh books on the desk; the old ones are then encoded
     histogram by histogram, so that no interval stalls the loop.
     """
 
@@ -223,7 +223,7 @@ class Recorder:
         self._books.counts[operation].skipped += count
 
     def record(self, sample: Sample, example: str = "") -> None:
-        """Counts one operation; its times go to the histograms if it succeeded and was due in the measured phase.
+        """Counts one operation; it is timed if it succeeded and was due in the measured phase.
 
         ``example`` is the text of an error; the first of each outcome is kept.
         """
@@ -265,7 +265,7 @@ class Recorder:
         self._books.arrived.append(Arrived(key, user, at_ns))
 
     def event(self, at_ns: int, kind: str, text: str, user: int | None = None) -> None:
-        """Notes something for ``events.jsonl``; at most :data:`EVENTS_PER_INTERVAL` are kept, the rest are counted."""
+        """Notes something for ``events.jsonl``; of an interval :data:`EVENTS_PER_INTERVAL` are kept."""
         if len(self._books.events) < EVENTS_PER_INTERVAL:
             self._books.events.append(Event(at_ns, kind, text[:EXAMPLE_LENGTH], user))
         else:

@@ -50,7 +50,7 @@ OUTCOMES: Final = (
     NOT_DELIVERED,
     "internal_error",
 )
-"""How an operation can end; ``not_delivered`` is a message that no notification announced before the drain ended."""
+"""How an operation can end; ``not_delivered``: no notification came before the drain ended."""
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""Established TCP connections as the kernel counts them: NETLINK_SOCK_DIAG with a filter that runs in the kernel.
+"""Established TCP connections as the kernel counts them: NETLINK_SOCK_DIAG with a filter run in the kernel.
 
 ``man 7 sock_diag``; the filter's byte code is described in ``linux/inet_diag.h``. IPv4 only.
 """
@@ -49,7 +49,7 @@ class Host(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rule(msgspec.Struct, frozen=True, gc=False):
-    """Connection ends by their own (``local``) and the other end's address (``remote``); at least one is given."""
+    """Connection ends by their own address (``local``), the other end's (``remote``), or both."""
 
     local: Host | None = None
     remote: Host | None = None
@@ -74,8 +74,8 @@ def count_established(rules: Sequence[Rule]) -> int:
 def bytecode(rules: Sequence[Rule]) -> bytes:
     """A program of conditional jumps forward: landing on its end accepts, beyond it rejects.
 
-    Conditions of a rule follow each other, and a jump to the end comes after the last; a condition that fails jumps
-    to the next rule, or out.
+    Conditions of a rule follow each other, and a jump to the end comes after the last; a condition that fails
+    jumps to the next rule, or out.
     """
     parts = [[_condition(*side) for side in _sides(rule)] for rule in rules]
     lengths = [len(conditions) * _COND_SIZE + _BC_OP.size for conditions in parts]

@@ -1,7 +1,7 @@
 """What a run leaves in ``results/<UTC time>-<campaign>/``, written as the run goes.
 
-JSON files are replaced as a whole; the others grow by whole lines. So a killed run leaves files that can be read, and
-loses at most its last interval.
+JSON files are replaced as a whole; the others grow by whole lines. So a killed run leaves files that can be
+read, and loses at most its last interval.
 """
 
 import csv
@@ -62,6 +62,28 @@ class Phase(msgspec.Struct):
     ended_s: float | None = None
 
 
+def describe_versions() -> dict[str, str]:
+    """Versions of this program and of what it stands on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def describe_machine() -> dict[str, Any]:
+    """What may explain a figure: kernel, architecture, cores, memory."""
+    octets = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mb": octets // 1_000_000,
+    }
+
+
 class RunRecord(msgspec.Struct, kw_only=True):
     """``run.json``: what was run, on what, against what. Holds no passwords."""
 
@@ -77,12 +99,12 @@ class RunRecord(msgspec.Struct, kw_only=True):
     ended: str | None = None
     exit_code: int | None = None
     phases: list[Phase] = []
-    versions: dict[str, str] = msgspec.field(default_factory=lambda: describe_versions())
-    machine: dict[str, Any] = msgspec.field(default_factory=lambda: describe_machine())
+    versions: dict[str, str] = msgspec.field(default_factory=describe_versions)
+    machine: dict[str, Any] = msgspec.field(default_factory=describe_machine)
 
 
 class RunStore:
-    """The results folder of a run that is under way. Raises :class:`ResultsError`; use as a context manager."""
+    """The results folder of a run under way, a context manager. Raises :class:`ResultsError`."""
 
     def __init__(self, folder: Path, started: datetime, origin_ns: int) -> None:
         self.folder = folder
@@ -124,13 +146,13 @@ class RunStore:
         self._replace("run.json", record)
 
     def write_summary(self, summary: msgspec.Struct) -> None:
-        """Replaces ``summary.json``."""
+        """Replaces ``summary.json``; its layout is :mod:`loadgen.report.summary`'s."""
         self._replace("summary.json", summary)
 
     def write_interval(self, phase: str, snapshots: Sequence[Snapshot]) -> None:
         """Appends one interval of all shards: histograms, a row of the time series, failures and events.
 
-        Decoding and adding takes up to 20 ms, so an engine that has other work on its loop calls this in a thread.
+        Takes up to 20 ms, so an engine that has other work on its loop calls this in a thread.
         """
         interval = Totals()
         for snapshot in snapshots:
@@ -145,7 +167,7 @@ class RunStore:
     def write_connections(
         self, at_ns: int, moment: str, expected: Mapping[str, int], counts: Mapping[str, ConnectionCount]
     ) -> None:
-        """Appends a count of connections; ``moment`` is ``peak``, ``steady``, or empty between the barriers."""
+        """Appends a count of connections; ``moment`` is ``peak``, ``steady``, or empty."""
         time_s = f"{self._seconds(at_ns):.3f}"
         self._connections.append(
             "".join(
@@ -250,28 +272,6 @@ def read_run(folder: Path) -> RecordedRun:
         raise ResultsError(f"{folder}: {error}") from None
 
 
-def describe_versions() -> dict[str, str]:
-    """Versions of this program and of what it stands on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def describe_machine() -> dict[str, Any]:
-    """What may explain a figure: kernel, architecture, cores, memory."""
-    octets = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "system": f"{platform.system()} {platform.release()}",
-        "architecture": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_mb": octets // 1_000_000,
-    }
-
-
 class _Lines:
     """A file that grows by whole lines, each written by one call to the system."""
 
@@ -320,7 +320,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

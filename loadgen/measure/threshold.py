@@ -1,4 +1,4 @@
-"""Thresholds over ``summary.json``, and the verdict: pure functions of the summary and of how the run ended."""
+"""Thresholds over ``summary.json``, and the verdict: pure functions of the summary and the run's ending."""
 
 import operator
 import re
@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from loadgen.errors import ProfileError
-from loadgen.measure.columns import PEAK_COLUMNS
+from loadgen.measure.columns import COLUMNS
 from loadgen.measure.histogram import PERCENTILES
-from loadgen.measure.sample import OK, OPERATIONS, OUTCOMES
+from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 
 Number = int | float
 Verdict = Literal["PASS", "FAIL", "INVALID"]
@@ -34,14 +34,14 @@ _OPERATORS: Final[dict[str, Callable[[Number, Number], bool]]] = {
     "!=": operator.ne,
 }
 _THRESHOLD: Final = re.compile(
-    r"\s*(?P<path>[\w.-]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*"
+    r"\s*(?P<path>[\w.-]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s*"
 )
 
 _ANY: Final = "*"
 _LEAF: Final[dict[str, Any]] = {}
 _LATENCY: Final = dict.fromkeys((*PERCENTILES, "max"), _LEAF)
 _PARTIES: Final = dict.fromkeys(("expected", "client", "kernel", "mock"), _LEAF)
-_TABLE: Final = dict.fromkeys(PEAK_COLUMNS, _PARTIES)
+_TABLE: Final = dict.fromkeys(COLUMNS, _PARTIES)
 _OPERATION: Final = {
     **dict.fromkeys(("planned", "done", "failed", "skipped"), _LEAF),
     "response_ms": _LATENCY,
@@ -52,6 +52,7 @@ PATHS: Final[dict[str, Any]] = {
     "operations": dict.fromkeys(OPERATIONS, _OPERATION),
     "connections": {"peak": _TABLE, "steady": _TABLE, "lost": _LEAF},
     "traffic": {_ANY: {_ANY: dict.fromkeys(("sending", "aggregate", "idle_per_hour"), _LEAF)}},
+    "set_up": dict.fromkeys(LAYERS, _LATENCY),
     "failures": dict.fromkeys((outcome for outcome in OUTCOMES if outcome != OK), _LEAF),
     "generator": {
         "lag_ms": _LATENCY,
@@ -61,7 +62,7 @@ PATHS: Final[dict[str, Any]] = {
         ),
     },
 }
-"""Every number of ``summary.json`` that a threshold may name, as a tree; ``*`` stands for any client type or profile."""
+"""Every number that a threshold may name, as a tree; ``*`` is any client type or message profile."""
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class Threshold(msgspec.Struct, frozen=True):
         return f"{self.path} {self.op} {self.number:g}"
 
     def broken_by(self, document: Document) -> str | None:
-        """Why this does not hold for a summary, or None if it does. A value that was not measured breaks it."""
+        """Why this does not hold for a summary, or None if it does; what was not measured breaks it."""
         value: Any = document
         for step in self.path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
@@ -85,7 +86,7 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Threshold:
-    """Reads one threshold; raises :class:`~loadgen.errors.ProfileError` that says what is allowed where it went wrong."""
+    """Reads one threshold; raises :class:`~loadgen.errors.ProfileError` that says what is allowed instead."""
     match = _THRESHOLD.fullmatch(text)
     if match is None:
         raise ProfileError(f"{text!r} is not 'path op number', where op is one of {' '.join(_OPERATORS)}")
@@ -101,10 +102,7 @@ def parse(text: str) -> Threshold:
         raise ProfileError(
             f"{text!r}: {match['path']} is not a number; go on with one of: {', '.join(branch)}"
         )
-    try:
-        return Threshold(match["path"], match["op"], float(match["number"]))
-    except ValueError:
-        raise ProfileError(f"{text!r}: {match['number']!r} is not a number") from None
+    return Threshold(match["path"], match["op"], float(match["number"]))
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Threshold, ...]:
@@ -138,6 +136,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """The target could not be reached, or refused the first user: why."""
     aborted: str | None = None
     """The ``abort_on`` threshold that an interval broke."""
+    uncounted: tuple[str, ...] = ()
+    """Who should have counted the connections at a barrier and could not, and why."""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -154,18 +154,16 @@ def judge(
     bounds: Bounds | None = None,
     ending: Ending | None = None,
 ) -> Judgement:
-    """The verdict over a summary (design section 2). Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins."""
+    """The verdict over a summary. Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins."""
     bounds, ending = bounds or Bounds(), ending or Ending()
     invalid = _generator_problems(document["generator"], bounds)
     if thresholds:
         failed = [why for threshold in thresholds if (why := threshold.broken_by(document))]
     else:
-        failed = _default_problems(document)
+        failed = [*_default_problems(document), *ending.uncounted]
     skipped = sum(operation["skipped"] for operation in document["operations"].values())
     if skipped and not invalid:
-        failed.insert(
-            0, f"target_overloaded: {skipped:,} arrivals were skipped, while the generator kept its times"
-        )
+        failed.insert(0, f"target_overloaded: {skipped:,} arrivals skipped while the generator kept time")
     if ending.aborted:
         failed.insert(0, f"aborted: {ending.aborted}")
 

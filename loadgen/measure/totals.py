@@ -1,10 +1,36 @@
 """Snapshots of all shards, added up: what progress shows, thresholds judge and the summary is made of."""
 
+from collections import deque
 from collections.abc import Iterable
+from typing import Final
+
+import msgspec
 
 from loadgen.measure.histogram import Histogram
 from loadgen.measure.recorder import Counts, Failure, Gauges, Snapshot, TrafficKind
 from loadgen.measure.sample import OPERATIONS
+
+BUSY_WINDOW_NS: Final = 10_000_000_000
+
+
+class BusyWindow:
+    """How busy one event loop was over its last ten seconds; a shorter burst says nothing."""
+
+    __slots__ = ("_intervals",)
+
+    def __init__(self) -> None:
+        self._intervals: deque[tuple[int, int, float]] = deque()
+
+    def add(self, started_ns: int, ended_ns: int, busy: float) -> float:
+        """Takes the busy share of one more interval in; returns that of the window, 0 while it is not full."""
+        intervals = self._intervals
+        intervals.append((started_ns, ended_ns, busy))
+        while len(intervals) > 1 and ended_ns - intervals[1][0] >= BUSY_WINDOW_NS:
+            intervals.popleft()
+        length_ns = ended_ns - intervals[0][0]
+        if length_ns < BUSY_WINDOW_NS:
+            return 0.0
+        return sum((end - start) * share for start, end, share in intervals) / length_ns
 
 
 class Totals:
@@ -21,6 +47,8 @@ class Totals:
         self.gauges: dict[int, Gauges] = {}
         self.users_logged_on_peak = 0
         self.busy_peak = 0.0
+        """The largest share of any ten seconds in which one event loop was busy."""
+        self._busy: dict[int, BusyWindow] = {}
         self.descriptors_use_peak = 0.0
         self.ports_use_peak = 0.0
         self.resident_octets_peak = 0
@@ -39,7 +67,7 @@ class Totals:
             key = (part.client, part.profile, part.kind)
             octets, seconds = self.traffic.get(key, (0, 0.0))
             self.traffic[key] = (octets + part.octets, seconds + part.user_seconds)
-        self._add_gauges(snapshot.shard, snapshot.gauges)
+        self._add_gauges(snapshot)
 
     def histogram(self, tag: str) -> Histogram:
         """The sum of the histograms under one tag; empty if there were none."""
@@ -85,19 +113,19 @@ class Totals:
         key = (failure.operation, failure.outcome)
         known = self.failures.get(key)
         if known is None:
-            self.failures[key] = Failure(
-                *key, failure.count, failure.first_ns, failure.last_ns, failure.example
-            )
+            self.failures[key] = msgspec.structs.replace(failure)
             return
         known.count += failure.count
         known.last_ns = max(known.last_ns, failure.last_ns)
         if failure.first_ns < known.first_ns:
             known.first_ns, known.example = failure.first_ns, failure.example
 
-    def _add_gauges(self, shard: int, gauges: Gauges) -> None:
-        self.gauges[shard] = gauges
+    def _add_gauges(self, snapshot: Snapshot) -> None:
+        gauges = snapshot.gauges
+        self.gauges[snapshot.shard] = gauges
         self.users_logged_on_peak = max(self.users_logged_on_peak, self.users_logged_on)
-        self.busy_peak = max(self.busy_peak, gauges.busy)
+        window = self._busy.setdefault(snapshot.shard, BusyWindow())
+        self.busy_peak = max(self.busy_peak, window.add(snapshot.started_ns, snapshot.ended_ns, gauges.busy))
         if gauges.descriptors_limit:
             use = gauges.descriptors / gauges.descriptors_limit
             self.descriptors_use_peak = max(self.descriptors_use_peak, use)

@@ -1,7 +1,7 @@
 """Pure schedules: which user does what when, drawn from (seed, user) alone.
 
-However many processes share the users, and whatever the target does, a schedule stays the same. Times are real
-nanoseconds from the start of the measured phase; the warm-up lies before it, at negative times.
+However many processes share the users, and whatever the target does, a schedule stays the same. Times are
+real nanoseconds from the start of the measured phase; the warm-up lies before it, at negative times.
 """
 
 import math
@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
+from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE
 from loadgen.workload.campaign import Campaign, Population
-from loadgen.workload.profile import RECIPIENTS_PER_MESSAGE, MessageProfile
+from loadgen.workload.profile import MessageProfile
 
 _HOUR_S: Final = 3600.0
 _NS_PER_S: Final = 1_000_000_000
@@ -20,7 +21,7 @@ _GOLDEN_RATIO: Final = (math.sqrt(5) - 1) / 2
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):
-    """When a user's message number ``number`` is due; numbers count from day 0, and below 0 in the warm-up."""
+    """When a user's message ``number`` is due; numbers count from day 0, and are negative in the warm-up."""
 
     due_ns: int
     number: int
@@ -35,7 +36,7 @@ class PlannedMessage(msgspec.Struct, frozen=True):
 
 
 class ThinkTimes(msgspec.Struct, frozen=True, gc=False):
-    """Real nanoseconds from the receipt of a message to its reading and to its deletion, which comes later."""
+    """Real nanoseconds from the receipt of a message to its reading, and to its deletion after that."""
 
     read_ns: int
     delete_ns: int
@@ -55,18 +56,20 @@ class Schedule:
         self._end_ns = _ns(campaign.duration_s)
         groups = population.groups
         self._group_starts = [0, *accumulate(group.users for group in groups)]
-        self._group_weights = list(accumulate(group.users * group.profile.received_per_day for group in groups))
+        self._group_weights = list(
+            accumulate(group.users * group.profile.received_per_day for group in groups)
+        )
 
     def log_on_ns(self, user: int) -> int:
         """When a user logs on, from the start of the ramp.
 
-        Multiples of the golden ratio spread users evenly whichever of them are taken, so neither a group of users nor
-        a worker's share comes as one block.
+        Multiples of the golden ratio spread users evenly whichever of them are taken, so neither a group of
+        users nor a worker's share comes as one block.
         """
         return int(user * _GOLDEN_RATIO % 1 * self._ramp_ns)
 
     def sends(self, user: int) -> list[Send]:
-        """What a user sends in warm-up and measured phase, in order of due times; nothing for the closed shape.
+        """What a user sends in warm-up and measured phase, by due time; nothing for the closed shape.
 
         Each simulated day has exactly as many as the profile says.
         """
@@ -142,7 +145,7 @@ class Schedule:
         return tuple(chosen)
 
     def _size(self, user: int, number: int) -> int:
-        """Sizes come in pairs, one as far above the mean as the other is below; an odd one out is the mean."""
+        """Sizes come in pairs, one as far above the mean as the other below; an odd one out is the mean."""
         profile = self._profile(user)
         mean, per_day = profile.message_size, profile.sent_per_day
         index = number % per_day
@@ -154,7 +157,7 @@ class Schedule:
 
 
 def falls_due(number: int, part: int, whole: int) -> bool:
-    """Whether thing ``number`` (from 0) is one of ``part`` in ``whole``, spread evenly: messages to read or delete."""
+    """Whether message ``number`` (from 0) is among ``part`` in ``whole``, spread evenly: which to delete."""
     return (number + 1) * part // whole > number * part // whole
 
 

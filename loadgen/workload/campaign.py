@@ -9,11 +9,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE, ClientType
 from loadgen.errors import ProfileError
 from loadgen.measure import threshold
 from loadgen.workload import library
 from loadgen.workload.duration import Duration
-from loadgen.workload.profile import RECIPIENTS_PER_MESSAGE, ClientType, MessageProfile
+from loadgen.workload.profile import MessageProfile
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 
@@ -178,10 +179,9 @@ def _anchored(name: str, folder: Path) -> str:
 
 def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
     """What is wrong with the campaign as a whole, the first thing first."""
+    defaults = Campaign()
     for key in NOT_YET:
-        if getattr(campaign, key) != next(
-            f.default for f in msgspec.structs.fields(Campaign) if f.name == key
-        ):
+        if getattr(campaign, key) != getattr(defaults, key):
             yield f"{key}: this version does not support it yet; leave it out"
     sent = sum(group.users * group.profile.sent_per_day for group in population.groups)
     received = sum(group.users * group.profile.received_per_day for group in population.groups)

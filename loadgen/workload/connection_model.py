@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from loadgen.client.client_type import ClientType
 from loadgen.measure.columns import with_totals
-from loadgen.workload.profile import ClientType
 
 PURPOSES: Final = ("mail", "public_folder", "directory", "referral")
 """What a virtual connection is for."""
@@ -58,5 +58,5 @@ def expected(users: Iterable[tuple[ClientType, bool, int]]) -> dict[str, int]:
 
 
 def as_loadgen(users: int) -> dict[str, int]:
-    """What LoadGen would open for as many users, of whatever client type: the mail connection alone (facts C4)."""
+    """What LoadGen would open for as many users of whatever client type: mail alone (facts C4)."""
     return tcp_connections({"mail": users})

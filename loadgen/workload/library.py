@@ -17,8 +17,9 @@ KINDS: Final = ("campaign", "client", "limits", "message", "topology")
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 Table = dict[str, Any]
+TypeForm = Any
+"""An annotation as ``typing`` takes it apart: a class, ``Annotated``, ``Literal`` or a union."""
 
-_MISPLACED: Final = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 _NOT_ONE_OF: Final = re.compile(r"Invalid enum value (.*)")
@@ -37,7 +38,7 @@ def built_in_names(kind: str) -> tuple[str, ...]:
 
 
 def find(kind: str, name: str, near: Path | None = None) -> Path:
-    """The file of a profile: a built-in name, or a path (it has a slash or ends in ``.toml``) relative to ``near``.
+    """The file of a profile: a built-in name, or a path (has a slash or ends in ``.toml``) from ``near``.
 
     Raises :class:`~loadgen.errors.ProfileError`.
     """
@@ -49,7 +50,7 @@ def find(kind: str, name: str, near: Path | None = None) -> Path:
     if name not in built_in_names(kind):
         known = ", ".join(built_in_names(kind)) or "none"
         raise ProfileError(
-            f"{name!r} is not a built-in {kind} profile; known: {known}; or give the path of a .toml file"
+            f"{name!r} is no built-in {kind} profile; known: {known}; or give a path ending in .toml"
         )
     return library_root() / kind / f"{name}.toml"
 
@@ -83,9 +84,8 @@ def to_table(profile: msgspec.Struct) -> Table:
 
 def explain(problem: str, shape: type) -> str:
     """One of msgspec's messages as ``key: what is wrong; what is allowed``."""
-    match = _MISPLACED.fullmatch(problem)
-    assert match is not None, problem
-    text, path = match["problem"], match["path"] or ""
+    text, _, path = problem.partition(" - at `$")
+    path = path.removesuffix("`").removeprefix(".")
     if unknown := _UNKNOWN.fullmatch(text):
         return f"{_join(path, unknown[1])}: unknown key; allowed: {_allowed(_type_at(shape, path))}"
     if missing := _MISSING.fullmatch(text):
@@ -138,7 +138,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _type_at(shape: Any, path: str) -> Any:
+def _type_at(shape: TypeForm, path: str) -> TypeForm:
     """The type that ``path`` (``group[0].users``, or ``group[...]``) leads to, starting from a Struct."""
     for step in filter(None, re.split(r"\.|(?=\[)", path)):
         shape = _plain(shape)
@@ -149,14 +149,18 @@ def _type_at(shape: Any, path: str) -> Any:
     return _plain(shape)
 
 
-def _plain(shape: Any) -> Any:
+def _plain(shape: TypeForm) -> TypeForm:
     """A type without its constraints, and without ``| None``."""
-    while get_origin(shape) in (Annotated, Union, UnionType):
+    while (origin := _origin(shape)) is Annotated or origin is Union or origin is UnionType:
         shape = next(part for part in get_args(shape) if part is not type(None))
     return shape
 
 
-def _allowed(shape: Any) -> str:
-    if get_origin(shape) is Literal:
+def _origin(shape: TypeForm) -> object:
+    return get_origin(shape)
+
+
+def _allowed(shape: TypeForm) -> str:
+    if _origin(shape) is Literal:
         return ", ".join(map(str, get_args(shape)))
     return ", ".join(field.encode_name for field in msgspec.structs.fields(shape))

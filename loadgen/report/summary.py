@@ -1,0 +1,281 @@
+"""``summary.json``: the typed form of what a run found (design section 2)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from loadgen.measure import threshold
+from loadgen.measure.connections import Census
+from loadgen.measure.histogram import PERCENTILES, Histogram
+from loadgen.measure.recorder import ALWAYS_TIMED, Failure
+from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
+from loadgen.measure.threshold import Bounds, Ending, Verdict
+from loadgen.measure.totals import Totals
+from loadgen.report import warnings
+from loadgen.workload import connection_model
+from loadgen.workload.campaign import Campaign, Population
+from loadgen.workload.profile import MessageProfile
+
+SCHEMA: Final = 1
+OCTETS_PER_KB: Final = 1000
+_SECONDS_PER_HOUR: Final = 3600
+
+WHITE_PAPER_TRAFFIC: Final[Mapping[tuple[int, int, int], tuple[int, int]]] = {
+    (5, 20, 50_000): (310, 1_230),
+    (10, 40, 50_000): (620, 2_470),
+    (20, 80, 50_000): (1_230, 4_940),
+    (30, 120, 50_000): (1_850, 7_400),
+}
+"""Outlook Anywhere, kB per user and day: (sent, received, size) to (sending, aggregate) (facts D3)."""
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Milliseconds; None where nothing was measured."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of(cls, histogram: Histogram | None) -> "Latency":
+        """The percentiles of a histogram."""
+        if histogram is None or not histogram.count:
+            return cls()
+        at = histogram.percentiles_us(PERCENTILES.values())
+        figures = {name: at[percentile] / 1000 for name, percentile in PERCENTILES.items()}
+        return cls(**figures, max=histogram.max_us / 1000)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation: how its arrivals ended, and its times from the due time and from the actual start."""
+
+    planned: int
+    done: int
+    failed: int
+    skipped: int
+    response_ms: Latency
+    service_ms: Latency
+
+
+class Users(msgspec.Struct, frozen=True, kw_only=True):
+    """How many users there were to be, were, could not log on, and went missing."""
+
+    planned: int
+    logged_on_peak: int
+    refused: int
+    lost: int
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the connection table at one barrier; None where a party can't see the column."""
+
+    expected: int
+    client: int | None
+    kernel: int | None
+    mock: int | None
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """TCP connections by column at the two barriers; empty if the run did not get there."""
+
+    peak: dict[str, Cell]
+    steady: dict[str, Cell]
+    lost: int
+    as_loadgen: dict[str, int]
+    """What LoadGen would have opened for as many users."""
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """kB of TCP payload per user and simulated day, both directions; ``idle_per_hour`` per real hour.
+
+    ``white_paper_*`` are its figures for Outlook Anywhere; None for a profile that it does not have.
+    """
+
+    users: int
+    sending: float
+    aggregate: float
+    idle_per_hour: float | None
+    white_paper_sending: int | None
+    white_paper_aggregate: int | None
+
+
+class Generator(msgspec.Struct, frozen=True, kw_only=True):
+    """The generator's own condition. Shares are of 1; ``clamped`` counts times outside 1 us to 10 min."""
+
+    lag_ms: Latency
+    cpu_s: float
+    busy_peak: float
+    descriptors_use_peak: float
+    ports_use_peak: float
+    memory_per_user_kb: float
+    clamped: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of ``summary.json``."""
+
+    schema: int = SCHEMA
+    campaign: str
+    verdict: Verdict = "INVALID"
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    exit_code: int = threshold.EXIT_BUG
+    measured_s: float
+    """Real seconds of the measured phase so far."""
+    users: Users
+    operations: dict[str, Operation]
+    set_up: dict[str, Latency]
+    """Opening connections, by layer: service time in ms."""
+    connections: Connections
+    traffic: dict[str, dict[str, Traffic]]
+    failures: dict[str, int]
+    """By outcome, all operations together."""
+    failure_examples: tuple[Failure, ...]
+    generator: Generator
+    unexpected_deliveries: int = 0
+
+
+def summarise(
+    campaign: Campaign,
+    population: Population,
+    totals: Totals,
+    *,
+    measured_s: float,
+    peak: Census | None = None,
+    steady: Census | None = None,
+    unexpected_deliveries: int = 0,
+    ending: Ending | None = None,
+) -> Summary:
+    """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``."""
+    summary = Summary(
+        campaign=campaign.name,
+        measured_s=measured_s,
+        users=Users(
+            planned=population.users,
+            logged_on_peak=totals.users_logged_on_peak,
+            refused=totals.users_refused,
+            lost=totals.users_lost,
+        ),
+        operations={name: _operation(name, totals) for name in OPERATIONS},
+        set_up={layer: Latency.of(totals.histograms.get(f"{layer}.service")) for layer in LAYERS},
+        connections=Connections(
+            peak=_table(peak),
+            steady=_table(steady),
+            lost=totals.connections_lost,
+            as_loadgen=connection_model.as_loadgen(population.users),
+        ),
+        traffic=_traffic(population, totals, measured_s * campaign.speed / campaign.day),
+        failures=_failures(totals),
+        failure_examples=tuple(totals.failures.values()),
+        generator=_generator(population, totals),
+        unexpected_deliveries=unexpected_deliveries,
+    )
+    bounds = Bounds(campaign.invalid_lag * 1000, campaign.invalid_busy, campaign.invalid_use)
+    thresholds = threshold.parse_all(campaign.threshold)
+    document = msgspec.to_builtins(summary)
+    uncounted = _uncounted(peak, steady)
+    ending = msgspec.structs.replace(ending or Ending(), uncounted=tuple(uncounted.get("mock", ())))
+    judgement = threshold.judge(document, thresholds, bounds, ending)
+    return msgspec.structs.replace(
+        summary,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        exit_code=judgement.exit_code,
+        warnings=tuple(warnings.of(document, campaign, uncounted.get("kernel", ()), totals.events_dropped)),
+    )
+
+
+def _operation(name: str, totals: Totals) -> Operation:
+    counts = totals.counts[name]
+    return Operation(
+        planned=counts.planned,
+        done=counts.done,
+        failed=counts.failed,
+        skipped=counts.skipped,
+        response_ms=Latency.of(totals.histograms.get(f"{name}.response")),
+        service_ms=Latency.of(totals.histograms.get(f"{name}.service")),
+    )
+
+
+def _table(census: Census | None) -> dict[str, Cell]:
+    if census is None:
+        return {}
+    counts = census.counts
+    return {
+        column: Cell(
+            expected=expected,
+            client=counts.get("client", {}).get(column),
+            kernel=counts.get("kernel", {}).get(column),
+            mock=counts.get("mock", {}).get(column),
+        )
+        for column, expected in census.expected.items()
+    }
+
+
+def _uncounted(peak: Census | None, steady: Census | None) -> dict[str, list[str]]:
+    """By party, why it could not count. The mock has to; the kernel may be out of reach."""
+    problems: dict[str, list[str]] = {}
+    for moment, census in (("peak", peak), ("steady", steady)):
+        for party, problem in census.errors.items() if census else ():
+            problems.setdefault(party, []).append(
+                f"the {party} did not count connections at {moment}: {problem}"
+            )
+    return problems
+
+
+def _traffic(population: Population, totals: Totals, days: float) -> dict[str, dict[str, Traffic]]:
+    """Groups of the same client type and profile are one line."""
+    users: dict[tuple[str, str], int] = {}
+    profiles: dict[str, MessageProfile] = {}
+    for group in population.groups:
+        key = (group.client.name, group.profile.name)
+        users[key] = users.get(key, 0) + group.users
+        profiles[group.profile.name] = group.profile
+    table: dict[str, dict[str, Traffic]] = {}
+    for (client, profile), count in users.items():
+        line = _traffic_line(totals, client, profiles[profile], count, days)
+        table.setdefault(client, {})[profile] = line
+    return table
+
+
+def _traffic_line(totals: Totals, client: str, profile: MessageProfile, users: int, days: float) -> Traffic:
+    def per_user_day(octets: int) -> float:
+        return octets / OCTETS_PER_KB / users / days if days else 0.0
+
+    sending, _ = totals.traffic.get((client, profile.name, "sending"), (0, 0.0))
+    receiving, _ = totals.traffic.get((client, profile.name, "receiving"), (0, 0.0))
+    idle, idle_s = totals.traffic.get((client, profile.name, "idle"), (0, 0.0))
+    paper = WHITE_PAPER_TRAFFIC.get((profile.sent_per_day, profile.received_per_day, profile.message_size))
+    return Traffic(
+        users=users,
+        sending=round(per_user_day(sending), 1),
+        aggregate=round(per_user_day(receiving), 1),
+        idle_per_hour=round(idle / OCTETS_PER_KB / idle_s * _SECONDS_PER_HOUR, 1) if idle_s else None,
+        white_paper_sending=paper[0] if paper else None,
+        white_paper_aggregate=paper[1] if paper else None,
+    )
+
+
+def _failures(totals: Totals) -> dict[str, int]:
+    counts = {outcome: 0 for outcome in OUTCOMES if outcome != OK}
+    for failure in totals.failures.values():
+        counts[failure.outcome] += failure.count
+    return counts
+
+
+def _generator(population: Population, totals: Totals) -> Generator:
+    judged = (f"{name}.lag" for name in OPERATIONS if name not in ALWAYS_TIMED)
+    memory_kb = totals.resident_octets_peak / OCTETS_PER_KB
+    return Generator(
+        lag_ms=Latency.of(totals.merged(judged)),
+        cpu_s=round(sum(gauges.cpu_s_total for gauges in totals.gauges.values()), 3),
+        busy_peak=totals.busy_peak,
+        descriptors_use_peak=totals.descriptors_use_peak,
+        ports_use_peak=totals.ports_use_peak,
+        memory_per_user_kb=round(memory_kb / population.users, 1),
+        clamped=totals.clamped,
+    )

@@ -1,0 +1,36 @@
+"""What a reader of a report should know before trusting it: a closed list, each with advice."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from loadgen.workload.campaign import Campaign
+
+_ENOUGH_FOR_P999 = 1000
+
+
+def of(
+    summary: Mapping[str, Any], campaign: Campaign, uncounted: Iterable[str], events_dropped: int
+) -> Iterator[str]:
+    """The warnings about a summary in plain values; ``uncounted`` says who could not count, and why."""
+    for problem in uncounted:
+        yield f"{problem}. Its columns were not compared."
+    rare = [name for name, each in summary["operations"].items() if 0 < each["done"] < _ENOUGH_FOR_P999]
+    if rare:
+        yield (
+            f"p99.9 is the maximum for {', '.join(rare)}: fewer than {_ENOUGH_FOR_P999:,} were done. "
+            "Run longer, or with more users."
+        )
+    if summary["generator"]["clamped"]:
+        yield (
+            f"{summary['generator']['clamped']:,} times lay outside 1 us to 10 min and count at the edge. "
+            "Do not read maxima of 10 min as such."
+        )
+    if summary["unexpected_deliveries"]:
+        yield (
+            f"{summary['unexpected_deliveries']:,} notifications were not of this run's messages, or came twice. "
+            "Use mailboxes that nobody else writes to."
+        )
+    if events_dropped:
+        yield f"{events_dropped:,} events were counted and not kept: events.jsonl is not complete."
+    if campaign.shape == "closed":
+        yield "The shape is closed: a slow answer delays what follows, so response times flatter the target."
