@@ -14,7 +14,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
 
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message that has arrived: its id in the mailbox, and its key ("" for mail not of this generator's making)."""
+    """A message that has arrived: its id in the mailbox, and its key, "" for mail of somebody else."""
 
     message_id: int
     key: str

@@ -69,5 +69,7 @@ class Organisation(msgspec.Struct, frozen=True):
             legacy_dn=f"{recipients}/cn={alias}",
             smtp=smtp,
             home_server=rule.servers[index % len(rule.servers)],
-            public_server=rule.public_servers[index % len(rule.public_servers)] if rule.public_servers else "",
+            public_server=rule.public_servers[index % len(rule.public_servers)]
+            if rule.public_servers
+            else "",
         )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from loadgen.client.account import Account
+from loadgen.client.client_type import ClientType
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.errors import PeerError
-from loadgen.workload.profile import ClientType
 
 Probe = Callable[[str, int, int], None]
 """Takes a set-up layer's name, its start and its end in nanoseconds."""

@@ -1,8 +1,8 @@
 """What runs in a worker process: one thread with its own event loop and one shard of the users.
 
 The coordinator reaches it by the functions of this module alone, each a short call through
-``concurrent.futures.Executor.submit``, so processes on this machine and workers of a cluster do alike. Times that
-are handed over count from the call, since the clocks of two machines do not agree.
+``concurrent.futures.Executor.submit``, so processes on this machine and workers of a cluster do alike.
+Times that are handed over count from the call, since the clocks of two machines do not agree.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from typing import Any, Final, TypeVar
 import uvloop
 
 from loadgen.client.account import Account, RpcProxy
+from loadgen.client.client_type import ClientType
 from loadgen.client.outlook import OutlookClient
 from loadgen.engine.client import Client, Connect, Probe
 from loadgen.engine.live_shard import Shard, ShardCensus, ShardReport
 from loadgen.engine.shards import ShardPlan
 from loadgen.errors import PeerError
-from loadgen.workload.profile import ClientType
 
 T = TypeVar("T")
 
@@ -163,4 +163,6 @@ def _connect(
     sources = plan.source_addresses
     source = (sources[account.index % len(sources)],) if sources else ()
     proxy = RpcProxy(cas.address, cas.port, source_addresses=source)
-    return OutlookClient(account, client_type, proxy, probe, on_notify, on_lost, startup=startup)
+    return OutlookClient(
+        account, client_type, proxy, startup=startup, probe=probe, on_notify=on_notify, on_lost=on_lost
+    )

@@ -1,0 +1,66 @@
+"""The kinds of client that there are: which connections each opens, and how it behaves over them."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from loadgen.protocol.emsmdb_session import Transfer
+
+PerDay = Annotated[int, Meta(ge=0, le=100_000)]
+
+RECIPIENTS_PER_MESSAGE = 4
+"""Received is four times sent in every profile of the white paper, so each message goes to four users."""
+
+
+class ConnectionCounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Virtual connections of a user who has been logged on for a while (design section 3)."""
+
+    mail: Annotated[int, Meta(ge=1, le=8)]
+    public_folder: Annotated[int, Meta(ge=0, le=8)] = 0
+    directory: Annotated[int, Meta(ge=0, le=8)] = 0
+
+
+class StartupCounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """Virtual connections open in addition while Outlook starts."""
+
+    referral: Annotated[int, Meta(ge=0, le=1)] = 0
+    directory: Annotated[int, Meta(ge=0, le=8)] = 0
+
+
+class DirectoryWork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What a user asks of the address book."""
+
+    names_resolved_per_message: Annotated[int, Meta(ge=0, le=RECIPIENTS_PER_MESSAGE)] = 0
+    browses_per_day: PerDay = 0
+
+
+class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of Outlook, or of LoadGen: which connections it opens, and how it behaves over them."""
+
+    name: str = ""
+    title: str
+    version: Annotated[str, Meta(pattern=r"^\d{1,2}\.0\.\d{1,5}\.\d{1,5}$")]
+    """Client version as ``major.0.build.revision``; see :attr:`version_words`."""
+    notification: Literal["asynchronous", "poll"]
+    disconnect: Literal["proper", "cut"] = "proper"
+    """Whether logging off takes leave (EcDoDisconnect, NspiUnbind) or cuts the TCP connections."""
+    connections: ConnectionCounts
+    startup: StartupCounts = StartupCounts()
+    directory: DirectoryWork = DirectoryWork()
+    transfer: Transfer = Transfer()
+
+    def __post_init__(self) -> None:
+        if self.directory.names_resolved_per_message and not self.connections.directory:
+            raise ValueError(
+                "directory.names_resolved_per_message needs connections.directory to be at least 1"
+            )
+        if self.directory.browses_per_day and not self.connections.directory:
+            raise ValueError("directory.browses_per_day needs connections.directory to be at least 1")
+        if max(self.version_words) > 0x7FFF:
+            raise ValueError(f"version {self.version!r}: each number must be below 32,768")
+
+    @property
+    def version_words(self) -> tuple[int, int, int]:
+        """``rgwClientVersion`` in the old form, as Outlook sends it: major, build, revision."""
+        major, _, build, revision = (int(part) for part in self.version.split("."))
+        return major, build, revision

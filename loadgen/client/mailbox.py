@@ -1,0 +1,312 @@
+"""What Outlook does in its user's mailbox in online mode."""
+
+from collections.abc import Callable
+from typing import Final
+
+from loadgen.client.account import Account
+from loadgen.client.composing import Composer
+from loadgen.client.content import Content
+from loadgen.client.message import NewMessage, OutgoingMessage
+from loadgen.client.store_session import StoreSession
+from loadgen.client.streams import StreamReader
+from loadgen.errors import MapiError, RemoteProtocolError, WrongAnswer
+from loadgen.protocol.emsmdb_session import RopBatch, RopResults, ServerObjectHandle
+from loadgen.wire import identifiers
+from loadgen.wire import properties as p
+from loadgen.wire.auxiliary import AuxiliaryBlock
+from loadgen.wire.buffer import Reader
+from loadgen.wire.properties import PropertyRow
+from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl
+
+NO_FOLDER: Final = ServerObjectHandle(0xFFFFFFFF)
+
+_VIEW_COLUMNS = (
+    p.PidTagFolderId,
+    p.PidTagMid,
+    p.PidTagInstID,
+    p.PidTagInstanceNum,
+    p.PidTagMessageClass,
+    p.PidTagImportance,
+    p.PidTagMessageFlags,
+    p.PidTagMessageSize,
+    p.PidTagMessageDeliveryTime,
+    p.PidTagClientSubmitTime,
+    p.PidTagHasAttachments,
+    p.PidTagSentRepresentingName,
+    p.PidTagSubject,
+    p.PidTagNormalizedSubject,
+)
+_VIEW_ROWS = 50
+_VIEW_ORDER = (oxctabl.SortOrder(p.PidTagMessageDeliveryTime, oxctabl.DESCENDING),)
+_HIERARCHY_COLUMNS = (p.PidTagFolderId, p.PidTagDisplayName, p.PidTagContentCount, p.PidTagSubfolders)
+_STORE_PROPERTIES = (p.PidTagMailboxOwnerName, p.PidTagMailboxOwnerEntryId, p.PidTagStoreSupportMask)
+_INBOX_PROPERTIES = (
+    p.PidTagContentCount,
+    p.PidTagContentUnreadCount,
+    p.PidTagDisplayName,
+    p.PidTagIpmAppointmentEntryId,
+    p.PidTagIpmContactEntryId,
+    p.PidTagIpmDraftsEntryId,
+    p.PidTagIpmJournalEntryId,
+    p.PidTagIpmNoteEntryId,
+    p.PidTagIpmTaskEntryId,
+)
+_MESSAGE_PROPERTIES = (
+    p.PidTagMessageClass,
+    p.PidTagMessageFlags,
+    p.PidTagMessageSize,
+    p.PidTagMessageDeliveryTime,
+    p.PidTagClientSubmitTime,
+    p.PidTagSubject,
+    p.PidTagSubjectPrefix,
+    p.PidTagNormalizedSubject,
+    p.PidTagConversationTopic,
+    p.PidTagImportance,
+    p.PidTagPriority,
+    p.PidTagSensitivity,
+    p.PidTagSenderName,
+    p.PidTagSenderEmailAddress,
+    p.PidTagSenderAddressType,
+    p.PidTagSentRepresentingName,
+    p.PidTagSentRepresentingEmailAddress,
+    p.PidTagReceivedByName,
+    p.PidTagReceivedByEmailAddress,
+    p.PidTagDisplayTo,
+    p.PidTagDisplayCc,
+    p.PidTagHasAttachments,
+    p.PidTagNativeBodyInfo,
+    p.PidTagInternetMessageId,
+    p.PidTagMessageCodepage,
+    p.PidTagIconIndex,
+)
+_ATTACHMENT_COLUMNS = (
+    p.PidTagAttachNumber,
+    p.PidTagAttachSize,
+    p.PidTagAttachLongFilename,
+    p.PidTagAttachMethod,
+    p.PidTagAccess,
+)
+_STORE_EVENTS = 0x00FE
+"""Everything that RopRegisterNotification offers but tables, as Outlook asks for."""
+
+
+class Mailbox:
+    """One user's mailbox; all methods raise :class:`~loadgen.errors.PeerError`."""
+
+    __slots__ = (
+        "_account",
+        "_composer",
+        "_count",
+        "_deleted_items",
+        "_folders",
+        "_inbox",
+        "_logon",
+        "_notify",
+        "_streams",
+        "_view",
+        "_wall_clock",
+        "store",
+    )
+
+    def __init__(
+        self, account: Account, store: StoreSession, streams: StreamReader, wall_clock: Callable[[], float]
+    ) -> None:
+        self.store = store
+        self._account = account
+        self._streams = streams
+        self._wall_clock = wall_clock
+        self._logon = self._inbox = self._deleted_items = self._view = self._notify = NO_FOLDER
+        self._folders: tuple[int, ...] = ()
+        self._composer: Composer
+        self._count = 0
+
+    async def log_on(self, *about: AuxiliaryBlock) -> None:
+        """Opens the session and the mailbox, and shows the Inbox, as Outlook does when it starts."""
+        dn_prefix = await self.store.connect(*about)
+        logon = await self._log_on()
+        self._folders = logon.folder_ids
+        sent_items = identifiers.FolderEntryId(
+            logon.mailbox_guid,
+            identifiers.PRIVATE_FOLDER,
+            identifiers.long_term_id(logon.replica_guid, self._folders[oxcstor.SENT_ITEMS]),
+        )
+        outbox = self._folders[oxcstor.OUTBOX]
+        self._composer = Composer(self.store, self._logon, outbox, sent_items.encode(), dn_prefix)
+        await self._check_store()
+        await self._open_folders()
+        await self._list_folders()
+        await self._open_view()
+
+    async def send(self, message: OutgoingMessage) -> None:
+        """Composes and submits ``message``."""
+        now = p.filetime_from_unix(self._wall_clock())
+        await self._composer.send(Content(message.key, message.size), message.recipients, now)
+
+    async def fetch_news(self) -> list[NewMessage]:
+        """The messages that have come into the Inbox since the last call, in the order of their arrival."""
+        columns = self.store.columns_of(self._view)
+        arrived = []
+        for notification in await self.store.take_notifications():
+            event = notification.event
+            if notification.notification_handle != self._view or not isinstance(event, oxcnotif.TableEvent):
+                continue
+            if event.event_type == oxcnotif.TABLE_ROW_ADDED:
+                reader = Reader(event.row_data)
+                arrived.append(_new_message(PropertyRow.read(reader, columns)))
+                reader.expect_end("TableRowData")
+                self._count += 1
+            elif event.event_type == oxcnotif.TABLE_ROW_DELETED:
+                self._count -= 1
+            elif event.event_type != oxcnotif.TABLE_ROW_MODIFIED:
+                raise RemoteProtocolError(f"table event {event.event_type} on a view of the Inbox")
+        return arrived
+
+    async def read(self, message_id: int, expected_key: str) -> None:
+        """Opens a message, reads all of it, checks it against what its sender wrote, and marks it read."""
+        content, message = await self._open(message_id)
+        if content is None or content.key != expected_key:
+            raise WrongAnswer(f"message {expected_key} has become {content.key if content else 'another'}")
+        html = await self._streams.read(self.store, message, p.PidTagHtml)
+        attachment = await self._read_attachment(message)
+        content.check(html, attachment)
+        batch = RopBatch()
+        folder = batch.use(self._inbox)
+        batch.add(oxcmsg.RopSetReadFlagsRequest(0, folder, False, oxcmsg.SUPPRESS_RECEIPT, (message_id,)))
+        _require_complete(await self.store.run(batch), oxcmsg.RopSetReadFlagsResponse)
+        await self.store.release(message)
+
+    async def delete(self, message_id: int) -> None:
+        """Moves a message to Deleted Items."""
+        batch = RopBatch()
+        source, destination = batch.use(self._inbox), batch.use(self._deleted_items)
+        batch.add(oxcfold.RopMoveCopyMessagesRequest(0, source, destination, (message_id,)))
+        _require_complete(await self.store.run(batch), oxcfold.RopMoveCopyMessagesResponse)
+
+    async def log_off(self) -> None:
+        """Checks that the Inbox holds what notifications told, gives everything back and ends the session."""
+        await self.fetch_news()
+        batch = RopBatch()
+        inbox = batch.use(self._inbox)
+        batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, inbox, 0, 1, (p.PidTagContentCount,)))
+        row = (await self.store.run(batch)).one(oxcprpt.RopGetPropertiesSpecificResponse).row
+        if row.get(p.PidTagContentCount) != self._count:
+            raise WrongAnswer(f"the Inbox holds {row.get(p.PidTagContentCount)} messages, not {self._count}")
+        await self.store.release(self._notify, self._view, self._deleted_items, self._inbox, self._logon)
+        await self.store.disconnect()
+
+    async def _log_on(self) -> oxcstor.RopLogonPrivateResponse:
+        batch = RopBatch()
+        flags = (
+            oxcstor.HOME_LOGON | oxcstor.TAKE_OWNERSHIP | oxcstor.NO_MAIL | oxcstor.USE_PER_MDB_REPLICA_IDS
+        )
+        batch.add(
+            oxcstor.RopLogonRequest(0, batch.reserve(), oxcstor.PRIVATE, flags, essdn=self._account.legacy_dn)
+        )
+        try:
+            results = await self.store.run(batch)
+        except MapiError as error:
+            raise MapiError(f"RopLogon to {self._account.legacy_dn}", error.code) from error
+        self._logon = results.handles[0]
+        return results.one(oxcstor.RopLogonPrivateResponse)
+
+    async def _check_store(self) -> None:
+        batch = RopBatch()
+        logon = batch.use(self._logon)
+        batch.add(oxcstor.RopGetReceiveFolderRequest(0, logon, "IPM.Note"))
+        batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, logon, 0, 1, _STORE_PROPERTIES))
+        results = await self.store.run(batch)
+        arrival = results.one(oxcstor.RopGetReceiveFolderResponse).folder_id
+        if arrival != self._folders[oxcstor.INBOX]:
+            raise WrongAnswer(f"mail arrives in folder 0x{arrival:016X}, which is not the Inbox")
+        owner = results.one(oxcprpt.RopGetPropertiesSpecificResponse).row.get(p.PidTagMailboxOwnerName)
+        if owner != self._account.display_name:
+            raise WrongAnswer(f"the mailbox of {self._account.display_name} belongs to {owner}")
+
+    async def _open_folders(self) -> None:
+        batch = RopBatch()
+        logon, inbox, deleted_items = batch.use(self._logon), batch.reserve(), batch.reserve()
+        notify = batch.reserve()
+        batch.add(oxcfold.RopOpenFolderRequest(0, logon, inbox, self._folders[oxcstor.INBOX]))
+        batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, inbox, 0, 1, _INBOX_PROPERTIES))
+        batch.add(oxcfold.RopOpenFolderRequest(0, logon, deleted_items, self._folders[oxcstor.DELETED_ITEMS]))
+        batch.add(oxcnotif.RopRegisterNotificationRequest(0, logon, notify, _STORE_EVENTS))
+        handles = (await self.store.run(batch)).handles
+        self._inbox, self._deleted_items, self._notify = (
+            handles[inbox],
+            handles[deleted_items],
+            handles[notify],
+        )
+
+    async def _list_folders(self) -> None:
+        batch = RopBatch()
+        logon, subtree, table = batch.use(self._logon), batch.reserve(), batch.reserve()
+        batch.add(oxcfold.RopOpenFolderRequest(0, logon, subtree, self._folders[oxcstor.IPM_SUBTREE]))
+        batch.add(oxcfold.RopGetHierarchyTableRequest(0, subtree, table, oxcfold.NO_NOTIFICATIONS))
+        batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _HIERARCHY_COLUMNS))
+        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
+        batch.release(table)
+        batch.release(subtree)
+        results = await self.store.run(batch)
+        listed = {row.get(p.PidTagFolderId) for row in results.one(oxctabl.RopQueryRowsResponse).rows}
+        expected = {self._folders[at] for at in (oxcstor.INBOX, oxcstor.SENT_ITEMS, oxcstor.DELETED_ITEMS)}
+        if not expected <= listed:
+            raise WrongAnswer("the folder list lacks the Inbox, Sent Items or Deleted Items")
+
+    async def _open_view(self) -> None:
+        batch = RopBatch()
+        inbox, table = batch.use(self._inbox), batch.reserve()
+        batch.add(oxcfold.RopGetContentsTableRequest(0, inbox, table))
+        batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _VIEW_COLUMNS))
+        batch.add(oxctabl.RopSortTableRequest(0, table, 0, _VIEW_ORDER))
+        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
+        results = await self.store.run(batch)
+        self._view = results.handles[table]
+        self._count = results.one(oxcfold.RopGetContentsTableResponse).row_count
+        rows = len(results.one(oxctabl.RopQueryRowsResponse).rows)
+        if rows != min(self._count, _VIEW_ROWS):
+            raise WrongAnswer(f"the Inbox holds {self._count} messages but its view shows {rows} rows")
+
+    async def _open(self, message_id: int) -> tuple[Content | None, ServerObjectHandle]:
+        batch = RopBatch()
+        logon, message = batch.use(self._logon), batch.reserve()
+        batch.add(
+            oxcmsg.RopOpenMessageRequest(
+                0,
+                logon,
+                message,
+                oxcmsg.LOGON_CODE_PAGE,
+                self._folders[oxcstor.INBOX],
+                oxcmsg.READ_ONLY,
+                message_id,
+            )
+        )
+        batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, message, 0, 1, _MESSAGE_PROPERTIES))
+        results = await self.store.run(batch)
+        row = results.one(oxcprpt.RopGetPropertiesSpecificResponse).row
+        return Content.from_subject(row.get(p.PidTagNormalizedSubject, "")), results.handles[message]
+
+    async def _read_attachment(self, message: ServerObjectHandle) -> bytes:
+        batch = RopBatch()
+        parent, table = batch.use(message), batch.reserve()
+        batch.add(oxcmsg.RopGetAttachmentTableRequest(0, parent, table))
+        batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _ATTACHMENT_COLUMNS))
+        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
+        batch.release(table)
+        rows = (await self.store.run(batch)).one(oxctabl.RopQueryRowsResponse).rows
+        if len(rows) != 1:
+            raise WrongAnswer(f"a message has {len(rows)} attachments instead of one")
+        batch = RopBatch()
+        parent, attachment = batch.use(message), batch.reserve()
+        number = rows[0].get(p.PidTagAttachNumber, 0)
+        batch.add(oxcmsg.RopOpenAttachmentRequest(0, parent, attachment, oxcmsg.READ_ONLY, number))
+        return await self._streams.read_from(self.store, batch, attachment, p.PidTagAttachDataBinary)
+
+
+def _new_message(row: PropertyRow) -> NewMessage:
+    content = Content.from_subject(row.get(p.PidTagNormalizedSubject, ""))
+    return NewMessage(row.get(p.PidTagMid, 0), content.key if content else "")
+
+
+def _require_complete(results: RopResults, kind: type[oxcfold.PartialCompletionResponse]) -> None:
+    if results.one(kind).partial_completion:
+        raise WrongAnswer(f"{kind.__name__.removesuffix('Response')} left something undone")

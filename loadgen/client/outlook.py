@@ -1,0 +1,244 @@
+"""A synthetic Outlook: which connections its client type opens, and what each of them is for."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from time import monotonic_ns, time
+from typing import Final, TypeVar
+
+from loadgen.client.account import Account, RpcProxy
+from loadgen.client.address_book import AddressBook
+from loadgen.client.client_type import ClientType
+from loadgen.client.identity import about_client
+from loadgen.client.mailbox import Mailbox
+from loadgen.client.message import NewMessage, OutgoingMessage
+from loadgen.client.public_folders import PublicFolders
+from loadgen.client.referral import refer
+from loadgen.client.store_session import StoreSession
+from loadgen.client.streams import StreamReader
+from loadgen.client.transport import ConnectionOptions, Probe, VirtualConnection, open_virtual_connection
+from loadgen.errors import PeerError
+from loadgen.protocol.emsmdb_session import EmsmdbSession
+from loadgen.wire import emsmdb, nspi, rfr
+from loadgen.wire.pdu import SyntaxId
+
+STORE_PORT: Final = 6001
+REFERRAL_PORT: Final = 6002
+DIRECTORY_PORT: Final = 6004
+"""Endpoints behind the RPC proxy, for Exchange 2003 to 2010."""
+
+_CHAINED_READS_FROM = (12, 0, 4207, 0)
+"""Clients of this version and later take RopReadStream in several payloads ([MS-OXCRPC] 3.1.4.1.3)."""
+
+T = TypeVar("T")
+
+
+class OutlookClient:
+    """One Outlook with all its connections; the engine's view of it is :class:`loadgen.engine.client.Client`.
+
+    ``on_notify`` is called when mail has come, ``on_lost`` once for each connection that goes away unasked;
+    neither after :meth:`log_off` or :meth:`abort`. All calls raise :class:`~loadgen.errors.PeerError`.
+    """
+
+    __slots__ = (
+        "_account",
+        "_address_book",
+        "_closed_received",
+        "_closed_sent",
+        "_connections",
+        "_mailbox",
+        "_on_lost",
+        "_on_notify",
+        "_options",
+        "_probe",
+        "_proxy",
+        "_public_folders",
+        "_startup",
+        "_type",
+    )
+
+    def __init__(
+        self,
+        account: Account,
+        client_type: ClientType,
+        proxy: RpcProxy,
+        *,
+        startup: bool,
+        probe: Probe,
+        on_notify: Callable[[], None],
+        on_lost: Callable[[PeerError], None],
+        options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+    ) -> None:
+        self._account = account
+        self._type = client_type
+        self._proxy = proxy
+        self._startup = startup
+        self._probe = probe
+        self._on_notify = on_notify
+        self._on_lost = on_lost
+        self._options = options
+        self._connections: list[tuple[str, VirtualConnection]] = []
+        self._closed_sent = self._closed_received = 0
+        self._mailbox: Mailbox
+        self._address_book: AddressBook | None = None
+        self._public_folders: list[PublicFolders] = []
+
+    @property
+    def notifies(self) -> bool:
+        """Whether the server tells of new mail; if not, the client is to be polled."""
+        return self._type.notification == "asynchronous"
+
+    @property
+    def poll_interval_s(self) -> float:
+        """How often the server wants to be polled, at most; known after :meth:`log_on`."""
+        return self._mailbox.store.poll_interval_s
+
+    @property
+    def bytes_sent(self) -> int:
+        """TCP payload of all connections so far, closed ones included."""
+        return self._closed_sent + sum(connection.bytes_sent for _, connection in self._connections)
+
+    @property
+    def bytes_received(self) -> int:
+        """TCP payload of all connections so far, closed ones included."""
+        return self._closed_received + sum(connection.bytes_received for _, connection in self._connections)
+
+    @property
+    def virtual_connections(self) -> Mapping[str, int]:
+        """Virtual connections that are open, by purpose: mail, public_folder, directory, referral."""
+        return Counter(purpose for purpose, _ in self._connections)
+
+    async def log_on(self) -> None:
+        """Opens all connections, those of start-up first, and logs on to everything."""
+        counts, starting = self._type.connections, self._type.startup
+        directory_server = self._account.home_server
+        if self._startup and starting.referral:
+            referral = await self._open(
+                "referral", self._account.home_server, REFERRAL_PORT, (rfr.INTERFACE,)
+            )
+            directory_server = await self._timed("refer", refer(referral, self._account))
+        for _ in range(counts.directory):
+            await self._open_directory("directory", directory_server)
+        if self._startup:
+            for _ in range(starting.directory):
+                await self._open_directory("startup_directory", directory_server)
+        await self._open_mailbox()
+        for _ in range(counts.public_folder):
+            await self._open_public_folders()
+
+    async def end_startup(self) -> None:
+        """Closes the connections that only starting needs."""
+        for purpose, connection in list(self._connections):
+            if purpose in ("referral", "startup_directory"):
+                await self._close(connection)
+
+    async def resolve_names(self, recipients: Sequence[Account]) -> None:
+        """Looks these users up in the directory and checks what it says of them."""
+        if self._address_book is not None:
+            await self._address_book.resolve(recipients)
+
+    async def send_message(self, message: OutgoingMessage) -> None:
+        """Composes and submits a message to recipients that have been resolved."""
+        await self._mailbox.send(message)
+
+    async def fetch_news(self) -> Sequence[NewMessage]:
+        """The messages that have arrived since the last call; for polling types this is the poll."""
+        return await self._mailbox.fetch_news()
+
+    async def read_message(self, message_id: int, expected_key: str) -> None:
+        """Opens a message, reads all of it, checks that it is what was sent, and marks it read."""
+        await self._mailbox.read(message_id, expected_key)
+
+    async def delete_message(self, message_id: int) -> None:
+        """Moves a message to Deleted Items."""
+        await self._mailbox.delete(message_id)
+
+    async def browse_address_book(self) -> None:
+        """Pages through a part of the address book."""
+        if self._address_book is not None:
+            await self._address_book.browse()
+
+    async def log_off(self) -> None:
+        """Takes leave, or just cuts, as the client type does, and closes everything."""
+        if self._type.disconnect == "proper":
+            await self._mailbox.log_off()
+            for public_folders in self._public_folders:
+                await public_folders.log_off()
+            if self._address_book is not None:
+                await self._address_book.unbind()
+            for _, connection in list(self._connections):
+                await self._close(connection)
+        self.abort()
+
+    def abort(self) -> None:
+        """Cuts every connection at once."""
+        for _, connection in list(self._connections):
+            self._forget(connection)
+            connection.abort()
+
+    async def _open(
+        self, purpose: str, server: str, port: int, interfaces: Sequence[SyntaxId]
+    ) -> VirtualConnection:
+        connection = await open_virtual_connection(
+            self._proxy, server, port, interfaces, self._account.credentials, self._options, self._probe
+        )
+        connection.on_lost = partial(self._lost, connection)
+        self._connections.append((purpose, connection))
+        return connection
+
+    async def _open_directory(self, purpose: str, server: str) -> None:
+        connection = await self._open(purpose, server, DIRECTORY_PORT, (nspi.INTERFACE,))
+        address_book = AddressBook(connection, self._account)
+        await self._timed("bind_directory", address_book.bind())
+        if purpose == "directory":
+            self._address_book = address_book
+
+    async def _open_mailbox(self) -> None:
+        store = await self._open_store("mail", self._account.home_server)
+        store.on_news = self._on_notify
+        version = emsmdb.version_from_words(self._type.version_words)
+        streams = StreamReader(chained=version >= _CHAINED_READS_FROM)
+        self._mailbox = Mailbox(self._account, store, streams, time)
+        await self._timed("logon_mailbox", self._mailbox.log_on(*about_client(self._account)))
+        if self.notifies:
+            await store.wait_for_news()
+
+    async def _open_public_folders(self) -> None:
+        store = await self._open_store("public_folder", self._account.public_server)
+        public_folders = PublicFolders(store)
+        await self._timed("logon_public", public_folders.log_on(*about_client(self._account)))
+        if self.notifies:
+            await store.wait_for_news()
+        self._public_folders.append(public_folders)
+
+    async def _open_store(self, purpose: str, server: str) -> StoreSession:
+        interfaces = (emsmdb.INTERFACE, *((emsmdb.ASYNC_INTERFACE,) if self.notifies else ()))
+        connection = await self._open(purpose, server, STORE_PORT, interfaces)
+        session = EmsmdbSession(self._account.legacy_dn, self._type.version_words, self._type.transfer)
+        store = StoreSession(connection, session)
+        store.on_failure = partial(self._fail, connection)
+        return store
+
+    async def _timed(self, layer: str, work: Awaitable[T]) -> T:
+        started_ns = monotonic_ns()
+        result = await work
+        self._probe(layer, started_ns, monotonic_ns())
+        return result
+
+    async def _close(self, connection: VirtualConnection) -> None:
+        self._forget(connection)
+        await connection.close()
+
+    def _fail(self, connection: VirtualConnection, error: PeerError) -> None:
+        connection.abort()
+        self._lost(connection, error)
+
+    def _lost(self, connection: VirtualConnection, error: PeerError) -> None:
+        self._forget(connection)
+        self._on_lost(error)
+
+    def _forget(self, connection: VirtualConnection) -> None:
+        connection.on_lost = None
+        self._closed_sent += connection.bytes_sent
+        self._closed_received += connection.bytes_received
+        self._connections = [entry for entry in self._connections if entry[1] is not connection]

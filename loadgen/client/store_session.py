@@ -1,0 +1,108 @@
+"""A session with an information store over one RPC connection: ROPs in batches, and news as it comes."""
+
+import asyncio
+from collections.abc import Callable
+
+from loadgen.client.transport import RpcConnection
+from loadgen.errors import ConnectionLost, PeerError
+from loadgen.protocol.emsmdb_session import EmsmdbSession, RopBatch, RopResults, ServerObjectHandle
+from loadgen.wire.auxiliary import AuxiliaryBlock
+from loadgen.wire.emsmdb import EcDoAsyncWaitExResponse
+from loadgen.wire.properties import PropertyTag
+from loadgen.wire.rop.oxcnotif import RopNotifyResponse
+
+_WAIT_TIMEOUT_S = 15 * 60.0
+"""A server completes EcDoAsyncWaitEx after five minutes without news; some take longer."""
+
+
+class StoreSession:
+    """What a mailbox and the public folders have in common.
+
+    ``on_news`` is called when :meth:`take_notifications` has something to give: the server said so, or
+    notifications came along with other answers. All calls raise :class:`~loadgen.errors.PeerError`.
+    """
+
+    __slots__ = ("_connection", "_notifications", "_session", "_wait", "on_failure", "on_news")
+
+    def __init__(self, connection: RpcConnection, session: EmsmdbSession) -> None:
+        self._connection = connection
+        self._session = session
+        self._notifications: list[RopNotifyResponse] = []
+        self._wait: asyncio.Future[bytes] | None = None
+        self.on_news: Callable[[], None] | None = None
+        self.on_failure: Callable[[PeerError], None] | None = None
+
+    @property
+    def poll_interval_s(self) -> float:
+        """How often the server wants to be asked for news, at most."""
+        return self._session.poll_interval_s
+
+    def columns_of(self, table: ServerObjectHandle) -> tuple[PropertyTag, ...]:
+        """The columns of an open table."""
+        return self._session.columns_of(table)
+
+    async def connect(self, *about: AuxiliaryBlock) -> str:
+        """Opens the session (EcDoConnectEx); returns the prefix by which recipients' names are shortened."""
+        response = await self._connection.call(self._session.connect(*about))
+        self._session.take_connected(response)
+        return response.dn_prefix or ""
+
+    async def wait_for_news(self) -> None:
+        """From now on a call waits in the server for news (EcDoAsyncConnectEx, EcDoAsyncWaitEx)."""
+        self._session.take_async_connected(await self._connection.call(self._session.connect_async()))
+        self._wait_again()
+
+    async def run(self, batch: RopBatch, *, chain: bool = False) -> RopResults:
+        """Carries out ``batch``, all of which must succeed; keeps the notifications that come along."""
+        response = await self._connection.call(self._session.execute(batch, chain=chain))
+        results = self._session.take_executed(batch, response)
+        if results.notifications:
+            self._notifications += results.notifications
+            if batch.requests and self.on_news is not None:
+                self.on_news()
+        results.require_success()
+        return results
+
+    async def release(self, *handles: ServerObjectHandle) -> None:
+        """Gives objects back, children first."""
+        batch = RopBatch()
+        for handle in handles:
+            batch.release(batch.use(handle))
+            self._session.release(handle)
+        await self.run(batch)
+
+    async def take_notifications(self) -> list[RopNotifyResponse]:
+        """Asks for what is new with an empty ROP list, and returns all notifications since the last time."""
+        await self.run(RopBatch())
+        taken, self._notifications = self._notifications, []
+        return taken
+
+    async def disconnect(self) -> None:
+        """Ends the session (EcDoDisconnect); the connection stays."""
+        self._stop_waiting()
+        self._session.take_disconnected(await self._connection.call(self._session.disconnect()))
+
+    def _wait_again(self) -> None:
+        self._wait = self._connection.begin(self._session.wait(), _WAIT_TIMEOUT_S)
+        self._wait.add_done_callback(self._waited)
+
+    def _waited(self, wait: asyncio.Future[bytes]) -> None:
+        if wait.cancelled() or wait is not self._wait:
+            return
+        try:
+            news = self._session.take_waited(EcDoAsyncWaitExResponse.decode(wait.result()))
+        except ConnectionLost:
+            return  # the connection itself reports its loss, once for all calls
+        except PeerError as error:
+            self._stop_waiting()
+            if self.on_failure is not None:
+                self.on_failure(error)
+            return
+        self._wait_again()
+        if news and self.on_news is not None:
+            self.on_news()
+
+    def _stop_waiting(self) -> None:
+        if self._wait is not None:
+            self._wait.remove_done_callback(self._waited)
+            self._wait = None
