@@ -102,9 +102,7 @@ class Day:
         planned = self._schedule.message(user.index, number)
         recipients = tuple(around.account(index) for index in planned.recipients)
         message = OutgoingMessage(planned.key, recipients, planned.size)
-        user.mark_traffic(user.background)
         attempt = await user.perform("send_message", due_ns, self._compose(client, message))
-        user.mark_traffic("sending" if user.background == "receiving" else user.background)
         if attempt.error is None:
             around.recorder.submitted(message.key, len(recipients), attempt.sample.ended_ns)
 

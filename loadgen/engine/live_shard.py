@@ -70,8 +70,8 @@ class Shard:
         gauges.ports_use = 2 * sum(gauges.virtual_connections.values()) / self._ports
         gauges.resident_octets = _resident_octets()
         cut = self._recorder.cut(self._clock(), gauges)
-        while cut.encode_next():
-            await asyncio.sleep(0)  # noqa: ASYNC110 - nothing is waited for: the users get their turn
+        while cut.encode_next():  # noqa: ASYNC110 - nothing is waited for: the users get their turn
+            await asyncio.sleep(0)
         return ShardReport(
             snapshot=cut.finish(),
             states=self.population.states(),

@@ -12,6 +12,7 @@ HOLD: Final = "hold"
 DRAIN: Final = "drain"
 LOG_OFF: Final = "log off"
 
+AFTER_MEASURE: Final = (HOLD, DRAIN)
 PHASES: Final = (RAMP, STARTUP, WARMUP, MEASURE, HOLD, DRAIN, LOG_OFF)
 
 BACKGROUND: Final[dict[str, TrafficKind | None]] = {
@@ -23,6 +24,6 @@ BACKGROUND: Final[dict[str, TrafficKind | None]] = {
     DRAIN: None,
     LOG_OFF: None,
 }
-"""Whose traffic the bytes of a phase are, those of sending apart; None is nobody's."""
+"""Whose traffic the bytes of a phase are, but for those of the day's operations; None is nobody's."""
 
 BARRIERS: Final = ("peak", "steady")

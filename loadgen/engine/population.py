@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.engine.day import Day
-from loadgen.engine.phases import BACKGROUND, HOLD
+from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, HOLD, MEASURE
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.user import User
 from loadgen.measure.recorder import Gauges
@@ -49,6 +49,8 @@ class LivePopulation:
         self.users = [User(index, population.group_of(index), around) for index in indices]
         closed = campaign.shape == "closed"
         self._days = [Day(user, self._schedule, closed=closed, around=around) for user in self.users]
+        # What the warm-up leaves to be read in the measured phase stands for what that one leaves behind.
+        self._books_late_work = not campaign.warmup
         self._phase = ""
         self._marked_ns = around.clock()
         self._steps_due = 0
@@ -90,8 +92,9 @@ class LivePopulation:
             self._mark(user, self._seconds_idle())
         self._marked_ns = self._around.clock()
         self._phase = phase
+        working = phase == MEASURE or (phase in AFTER_MEASURE and self._books_late_work)
         for user in self.users:
-            user.background = BACKGROUND[phase]
+            user.background, user.working = BACKGROUND[phase], working
 
     def log_off(self, start_ns: int, over_s: float) -> None:
         """Ends the day of all and logs them off, evenly over ``over_s``."""

@@ -15,11 +15,11 @@ from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connec
 USERS_PER_WORKER: Final = 500
 """Below this a second process costs more than it brings."""
 SPARE_DESCRIPTORS: Final = 128
-"""What a worker has open besides connections: files, pipes, its loop, and connections that are being replaced."""
+"""What a worker has open besides connections: files, pipes, its loop, connections being replaced."""
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine offers to a generator. ``ports`` is for one source address towards one target address."""
+    """What a machine offers to a generator. ``ports`` is per pair of source and target address."""
 
     cores: int
     descriptors: int
@@ -65,11 +65,11 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     source_addresses: int
 
     def __str__(self) -> str:
+        of_each = f"{self.ports:,} of {self.ports_limit:,}"
         return (
-            f"{self.users:,} users open {self.connections:,} TCP connections at the peak: {self.workers} "
-            f"worker{'s' if self.workers > 1 else ''} with {self.descriptors:,} of {self.descriptors_limit:,} "
-            f"descriptors each, {self.ports:,} of {self.ports_limit:,} ports on each of {self.source_addresses} "
-            f"source address{'es' if self.source_addresses > 1 else ''}"
+            f"{self.users:,} users open {self.connections:,} TCP connections at the peak; workers: {self.workers}, "
+            f"descriptors of each: {self.descriptors:,} of {self.descriptors_limit:,}; "
+            f"source addresses: {self.source_addresses}, ports of each: {of_each}"
         )
 
 
@@ -84,7 +84,7 @@ def require(
     per_worker = int(machine.descriptors * campaign.invalid_use) - SPARE_DESCRIPTORS
     if per_worker < CONNECTIONS_PER_VC:
         raise ProfileError(
-            f"workers: a process may have {machine.descriptors} descriptors, too few for even one connection; "
+            f"workers: {machine.descriptors} descriptors per process are too few for even one connection; "
             "raise the hard limit (ulimit -Hn)"
         )
     enough = -(-connections // per_worker)
@@ -92,17 +92,16 @@ def require(
     workers = min(workers, population.users)
     if workers < enough:
         raise ProfileError(
-            f"workers: {workers} cannot hold {connections:,} connections with {machine.descriptors:,} descriptors "
-            f"each; give at least {enough}, or leave the key out"
+            f"workers: {workers} cannot hold {connections:,} connections, with {machine.descriptors:,} "
+            f"descriptors each; give at least {enough}, or leave the key out"
         )
     ports = -(-connections // (proxies * source_addresses))
     usable = int(machine.ports * campaign.invalid_use)
     if ports > usable:
         needed = -(-connections // (proxies * usable))
         raise ProfileError(
-            f"source_ip: {connections:,} connections to {proxies} proxy address{'es' if proxies > 1 else ''} need "
-            f"{needed} source addresses of {machine.ports:,} ports; there {'is' if source_addresses == 1 else 'are'} "
-            f"{source_addresses}"
+            f"source_ip: {connections:,} connections over {proxies} proxy addresses need {needed} source "
+            f"addresses, with {machine.ports:,} ports each; given: {source_addresses}"
         )
     return Requirements(
         users=population.users,

@@ -19,6 +19,7 @@ Work = Callable[[Client], Coroutine[Any, Any, None]]
 
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 60.0
+_SENDING: Final[dict[str, TrafficKind]] = {"send_message": "sending", "resolve_names": "sending"}
 """After a loss a user tries again after 1 s, doubled up to a minute; each is drawn from its half on."""
 
 
@@ -53,6 +54,7 @@ class User:
         "on_notify",
         "starting",
         "state",
+        "working",
     )
 
     def __init__(self, index: int, group: UserGroup, around: Surroundings) -> None:
@@ -66,6 +68,9 @@ class User:
         self.on_notify: Callable[[], None] = _nothing
         self.on_logged_on: Callable[[], None] = _nothing
         self.background: TrafficKind | None = None
+        """Whose traffic the bytes between operations are; those of operations too, unless he is working."""
+        self.working = False
+        """Whether the bytes of operations are those of the measured day."""
         self._octets = 0
         self._around = around
         self._turns: dict[Connection, asyncio.Lock] = {"mail": asyncio.Lock(), "directory": asyncio.Lock()}
@@ -104,13 +109,16 @@ class User:
 
     async def attempt(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
         """Times one operation and catches the peer's errors; recording is the caller's."""
+        self.mark_traffic(self.background)
         started_ns = self._around.clock()
         result, error, outcome = None, None, OK
         try:
             result = await work
         except PeerError as failure:
             error, outcome = failure, failure.outcome
-        return Attempt(Sample(operation, due_ns, started_ns, self._around.clock(), outcome), result, error)
+        ended_ns = self._around.clock()
+        self.mark_traffic(_SENDING.get(operation, "receiving") if self.working else self.background)
+        return Attempt(Sample(operation, due_ns, started_ns, ended_ns, outcome), result, error)
 
     async def perform(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
         """:meth:`attempt`, recorded."""

@@ -75,11 +75,16 @@ class Threshold(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.path} {self.op} {self.number:g}"
 
-    def broken_by(self, document: Document) -> str | None:
-        """Why this does not hold for a summary, or None if it does; what was not measured breaks it."""
+    def value_in(self, document: Document) -> Number | None:
+        """The number that this is about, None where it was not measured."""
         value: Any = document
         for step in self.path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
+        return value
+
+    def broken_by(self, document: Document) -> str | None:
+        """Why this does not hold for a summary, or None if it does; what was not measured breaks it."""
+        value = self.value_in(document)
         if value is None:
             return f"{self} does not hold: there is no such value in this run"
         return None if _OPERATORS[self.op](value, self.number) else f"{self} does not hold: it is {value:g}"
@@ -135,7 +140,9 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     unreachable: str | None = None
     """The target could not be reached, or refused the first user: why."""
     aborted: str | None = None
-    """The ``abort_on`` threshold that an interval broke."""
+    """The ``abort_on`` threshold that an interval broke, or how the target ended."""
+    broken: tuple[str, ...] = ()
+    """What of the generator itself gave way: a worker process, the disk."""
     uncounted: tuple[str, ...] = ()
     """Who should have counted the connections at a barrier and could not, and why."""
 
@@ -156,7 +163,7 @@ def judge(
 ) -> Judgement:
     """The verdict over a summary. Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins."""
     bounds, ending = bounds or Bounds(), ending or Ending()
-    invalid = _generator_problems(document["generator"], bounds)
+    invalid = [*ending.broken, *_generator_problems(document["generator"], bounds)]
     if thresholds:
         failed = [why for threshold in thresholds if (why := threshold.broken_by(document))]
     else:

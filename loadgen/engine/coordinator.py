@@ -1,0 +1,221 @@
+"""Leads a run through its phases, over shards that it knows by short calls alone."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from loadgen.engine import worker
+from loadgen.engine.headcount import Headcount
+from loadgen.engine.links import ShardLinks
+from loadgen.engine.live_shard import ShardReport
+from loadgen.engine.phases import DRAIN, HOLD, LOG_OFF, MEASURE, RAMP, STARTUP, WARMUP
+from loadgen.engine.tally import Progress, Tally
+from loadgen.errors import LoadgenError
+from loadgen.measure.threshold import Ending
+from loadgen.workload.campaign import Campaign, Population
+
+INTERVAL_S: Final = 1.0
+LEAD_S: Final = 0.25
+"""Between telling all shards when something begins and its beginning."""
+STEP_PATIENCE_S: Final = 120.0
+"""How long the last user may take to log on, or to end start-up, after he was due."""
+DRAIN_S: Final = 30.0
+SHORT_DRAIN_S: Final = 5.0
+LOG_OFF_PATIENCE_S: Final = 30.0
+LOG_OFFS_PER_S: Final = 200
+
+InThread = Callable[..., Awaitable[object]]
+
+
+class Coordinator:
+    """One run. ``target_gone`` says how the target ended, if it was ours and has; "" while it lives."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        population: Population,
+        links: ShardLinks,
+        tally: Tally,
+        headcount: Headcount,
+        *,
+        target_gone: Callable[[], str],
+        on_progress: Callable[[Progress], None],
+        clock: Callable[[], int] = time.monotonic_ns,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> None:
+        self._campaign = campaign
+        self._population = population
+        self._links = links
+        self._tally = tally
+        self._headcount = headcount
+        self._target_gone = target_gone
+        self._on_progress = on_progress
+        self._clock = clock
+        self._in_thread = in_thread
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[object] | None = None
+        self._reports: list[ShardReport] = []
+        self._lost: set[int] = set()
+        self.ending = Ending()
+        """How the run ended, apart from what it measured; grows as it goes."""
+
+    def interrupt(self) -> None:
+        """The first time ends the run in good order, the second time at once."""
+        if self.ending.interrupted and self._task is not None:
+            self._task.cancel()
+        self._stop(interrupted=True)
+
+    async def run(self) -> None:
+        """Runs the campaign to its end, whatever that is; :attr:`ending` says what it was."""
+        self._task = asyncio.current_task()
+        try:
+            await self._links.open()
+            if await self._first_user_is_in():
+                await self._work()
+                await self._log_off()
+            await self._links.call(worker.close_shard)
+        except asyncio.CancelledError:
+            if not self.ending.interrupted:
+                raise
+        except LoadgenError as error:
+            self._stop(broken=(*self.ending.broken, str(error)))
+        finally:
+            self._links.release()
+
+    async def _first_user_is_in(self) -> bool:
+        """One user alone: what he meets, all would meet."""
+        await self._enter(RAMP, float(self._campaign.ramp))
+        await self._links.all[0].call(worker.log_on_first)
+        await self._until(self._nobody_pending, STEP_PATIENCE_S)
+        refusal = next((report.first_refusal for report in self._reports if report.first_refusal), "")
+        if refusal:
+            self._stop(unreachable=f"the first user could not log on: {refusal}")
+        elif not self._stopping.is_set() and not self._nobody_pending():
+            self._stop(unreachable=f"the first user was not logged on after {STEP_PATIENCE_S:g} s")
+        return not self._stopping.is_set()
+
+    async def _work(self) -> None:
+        for phase in (self._ramp, self._start_up, self._day, self._hold):
+            await phase()
+            if self._stopping.is_set():
+                break
+        await self._drain(SHORT_DRAIN_S if self._stopping.is_set() else DRAIN_S)
+
+    async def _ramp(self) -> None:
+        await self._links.call(worker.ramp, LEAD_S)
+        await self._until(self._nobody_pending, LEAD_S + self._campaign.ramp + STEP_PATIENCE_S)
+
+    async def _start_up(self) -> None:
+        await self._enter(STARTUP, None)
+        await self._barrier("peak")
+        await self._links.call(worker.end_startup)
+        await self._until(self._nobody_pending, self._campaign.startup_hold + STEP_PATIENCE_S)
+        await self._barrier("steady")
+
+    async def _day(self) -> None:
+        campaign = self._campaign
+        lead_s = LEAD_S + campaign.warmup
+        await self._enter(WARMUP, lead_s)
+        from_ns = self._clock() + round(lead_s * 1e9)
+        until_ns = from_ns + round(campaign.duration_s * 1e9)
+        self._tally.measure_between(from_ns, until_ns)
+        await self._links.call(worker.begin_day, lead_s, campaign.duration_s)
+        await self._until_ns(from_ns)
+        if not self._stopping.is_set():
+            await self._enter(MEASURE, campaign.duration_s)
+            await self._until_ns(until_ns)
+
+    async def _hold(self) -> None:
+        await self._enter(HOLD, float(self._campaign.hold))
+        await self._until_ns(self._clock() + round(self._campaign.hold * 1e9))
+
+    async def _drain(self, limit_s: float) -> None:
+        await self._enter(DRAIN, None)
+        await self._until(self._nothing_left, limit_s, even_if_stopping=True)
+
+    async def _log_off(self) -> None:
+        over_s = self._population.users / LOG_OFFS_PER_S
+        await self._enter(LOG_OFF, over_s)
+        await self._links.call(worker.log_off, over_s)
+        patience_s = SHORT_DRAIN_S if self._stopping.is_set() else LOG_OFF_PATIENCE_S
+        await self._until(self._nobody_pending, over_s + patience_s, even_if_stopping=True)
+
+    async def _enter(self, phase: str, length_s: float | None) -> None:
+        await self._links.call(worker.enter, phase)
+        self._tally.enter(phase, length_s)
+
+    async def _barrier(self, moment: str) -> None:
+        if self._stopping.is_set():
+            return
+        census = await self._headcount.at_barrier()
+        self._tally.connections(moment, census)
+        for party, problem in census.errors.items():
+            self._tally.event("not_counted", f"{party} at {moment}: {problem}")
+
+    async def _until_ns(self, at_ns: int) -> None:
+        await self._until(lambda: self._clock() >= at_ns, (at_ns - self._clock()) / 1e9)
+
+    async def _until(
+        self, done: Callable[[], bool], limit_s: float, *, even_if_stopping: bool = False
+    ) -> None:
+        """Ends an interval again and again until ``done``, the limit, or the end of the run."""
+        deadline_ns = self._clock() + round(limit_s * 1e9)
+        while True:
+            await self._interval()
+            left_s = (deadline_ns - self._clock()) / 1e9
+            if done() or left_s <= 0 or not self._links.alive:
+                return
+            if self._stopping.is_set() and not even_if_stopping:
+                return
+            pause = asyncio.sleep if even_if_stopping else self._pause
+            await pause(min(INTERVAL_S, left_s))
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _interval(self) -> None:
+        """Collects what all shards have to say, writes it down, and looks whether the run can go on."""
+        self._reports = await self._links.call(worker.report)
+        self._note_lost_shards()
+        await self._in_thread(self._tally.take, self._reports)
+        self._tally.connections("", await self._headcount.now(self._reports))
+        self._on_progress(self._tally.progress)
+        self._look_for_an_end()
+
+    def _note_lost_shards(self) -> None:
+        for link in self._links.lost:
+            shard, users = link.plan.shard, len(link.plan.users)
+            if shard not in self._lost:
+                self._lost.add(shard)
+                text = f"worker {shard} died, and its {users:,} users with it"
+                self._tally.lose(shard, users, text)
+                self.ending = msgspec.structs.replace(self.ending, broken=(*self.ending.broken, text))
+
+    def _look_for_an_end(self) -> None:
+        if bug := next((report.bug for report in self._reports if report.bug), ""):
+            self._stop(bug=bug)
+        elif not self._links.alive:
+            self._stop()
+        elif gone := self._target_gone():
+            self._stop(aborted=gone)
+        elif broken := self._tally.broken_threshold():
+            self._stop(aborted=broken)
+
+    def _nobody_pending(self) -> bool:
+        return not any(report.pending for report in self._reports)
+
+    def _nothing_left(self) -> bool:
+        unfinished = any(report.reactions or report.snapshot.gauges.unfinished for report in self._reports)
+        return not unfinished and not self._tally.deliveries_outstanding
+
+    def _stop(self, **why: object) -> None:
+        """Notes why the run ends early; the first reason of each kind stays."""
+        known = msgspec.structs.asdict(self.ending)
+        fresh = {key: value for key, value in why.items() if not known[key] or key == "broken"}
+        self.ending = msgspec.structs.replace(self.ending, **fresh)
+        self._stopping.set()

@@ -1,0 +1,66 @@
+"""How many connections there should be, and how many each party counts: at the barriers, and in between."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from loadgen.engine import worker
+from loadgen.engine.links import ShardLinks
+from loadgen.engine.live_shard import ShardReport
+from loadgen.engine.population import StateCount
+from loadgen.measure.columns import ConnectionCount
+from loadgen.measure.connections import Census, Counter, client_count, count_until_equal
+from loadgen.workload import connection_model
+from loadgen.workload.campaign import Population
+
+BARRIER_S: Final = 2.0
+"""How long openings and closings may be withheld while the parties count."""
+
+
+class Headcount:
+    """Connections, as they should be and as each party counts them. ``counters`` are those besides the clients'."""
+
+    def __init__(
+        self,
+        population: Population,
+        links: ShardLinks,
+        counters: Mapping[str, Counter],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._population = population
+        self._links = links
+        self._counters = dict(counters)
+        self._clock = clock
+
+    async def at_barrier(self) -> Census:
+        """Counts while nobody opens or closes, again and again until all agree, for two seconds at most."""
+        deadline = self._clock() + BARRIER_S
+        try:
+            await self._links.call(worker.freeze, BARRIER_S / 2)
+            frozen = await self._links.call(worker.census)
+            expected = self._expected([state for shard in frozen for state in shard.states])
+            counters = {"client": self._clients, **self._counters}
+            return await count_until_equal(expected, counters, deadline - self._clock(), clock=self._clock)
+        finally:
+            await self._links.call(worker.thaw)
+
+    async def now(self, reports: Sequence[ShardReport]) -> Census:
+        """Counts once, while work goes on, so the parties need not agree."""
+        virtual = sum(sum(report.snapshot.gauges.virtual_connections.values()) for report in reports)
+
+        async def clients() -> ConnectionCount:
+            return client_count(virtual)
+
+        expected = self._expected([state for report in reports for state in report.states])
+        return await count_until_equal(expected, {"client": clients, **self._counters}, 0.0)
+
+    async def _clients(self) -> ConnectionCount:
+        shards = await self._links.call(worker.census)
+        return client_count(sum(shard.virtual_connections for shard in shards))
+
+    def _expected(self, states: Sequence[StateCount]) -> dict[str, int]:
+        groups = self._population.groups
+        return connection_model.expected(
+            (groups[state.group].client, state.starting, state.users) for state in states
+        )

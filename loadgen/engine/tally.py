@@ -1,0 +1,188 @@
+"""What the coordinator adds up as the run goes, and writes down after every interval."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from loadgen.engine.live_shard import ShardReport
+from loadgen.engine.phases import MEASURE
+from loadgen.measure import threshold
+from loadgen.measure.connections import Census
+from loadgen.measure.deliveries import DeliveryLedger
+from loadgen.measure.recorder import Event, Gauges, Recorder, Snapshot
+from loadgen.measure.store import Phase, RunRecord, RunStore
+from loadgen.measure.threshold import Ending
+from loadgen.measure.totals import Totals
+from loadgen.report.summary import Summary, summarise
+from loadgen.workload.campaign import Campaign, Population
+
+_NS_PER_S = 1e9
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watcher of the run sees; times and rates are those of the last interval."""
+
+    phase: str
+    phase_s: float
+    phase_length_s: float | None
+    """None if nobody knows how long the phase will last."""
+    users: int
+    users_planned: int
+    connections: int
+    """TCP connections of the clients."""
+    operations_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    done: int
+    failed: int
+    skipped: int
+
+
+class Tally:
+    """The sums of a run, its ledger of deliveries and its results folder. Its methods may take 50 ms."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        population: Population,
+        store: RunStore,
+        record: RunRecord,
+        clock: Callable[[], int],
+    ) -> None:
+        self.totals = Totals()
+        self.barriers: dict[str, Census] = {}
+        self._campaign = campaign
+        self._population = population
+        self._store = store
+        self._record = record
+        self._clock = clock
+        self._abort_on = threshold.parse_all(campaign.abort_on)
+        self._origin_ns = clock()
+        self._recorder = Recorder(-1, self._origin_ns)
+        self._ledger = DeliveryLedger(self._recorder)
+        self._measure_from_ns = self._measure_until_ns = 0
+        self._interval = Totals()
+        self._interval_s = 0.0
+        self._phase_length_s: float | None = None
+        store.write_run(record)
+
+    @property
+    def deliveries_outstanding(self) -> int:
+        """Copies of messages that were submitted and have not arrived yet."""
+        return self._ledger.outstanding
+
+    def enter(self, phase: str, length_s: float | None) -> None:
+        """Begins a phase."""
+        now_s = self._seconds(self._clock())
+        self._end_phase(now_s)
+        self._record.phases.append(Phase(phase, now_s))
+        self._phase_length_s = length_s
+        self._store.write_run(self._record)
+        self.event("phase", phase)
+
+    def measure_between(self, from_ns: int, until_ns: int) -> None:
+        """Says when the measured phase is."""
+        self._measure_from_ns, self._measure_until_ns = from_ns, until_ns
+        self._recorder.measure_between(from_ns, until_ns)
+
+    def event(self, kind: str, text: str) -> None:
+        """Writes down something that happened to the run as a whole."""
+        self._store.write_event(Event(self._clock(), kind, text))
+
+    def take(self, reports: Sequence[ShardReport]) -> None:
+        """Adds one interval of all shards, and writes it and the summary so far."""
+        for report in reports:
+            self._ledger.take(report.snapshot)
+        self._add([report.snapshot for report in reports])
+
+    def lose(self, shard: int, users: int, text: str) -> None:
+        """A shard is gone with its users."""
+        now_ns = self._clock()
+        gone = Snapshot(
+            shard=shard, started_ns=now_ns, ended_ns=now_ns, gauges=Gauges(users_lost_total=users)
+        )
+        self.totals.add(gone)
+        self.event("worker_lost", text)
+
+    def connections(self, moment: str, census: Census) -> None:
+        """Writes down a count; ``moment`` is a barrier's name, or empty between the barriers."""
+        if moment:
+            self.barriers[moment] = census
+        self._store.write_connections(self._clock(), moment, census.expected, census.counts)
+
+    def finish(self, ending: Ending, ended: str) -> Summary:
+        """Closes the ledger and the books; returns the summary, which is on disk too."""
+        self._ledger.close(self._clock())
+        self._add([])
+        self._end_phase(self._seconds(self._clock()))
+        summary = self._summary(ending)
+        self._store.write_summary(summary)
+        self._record.ended, self._record.exit_code = ended, summary.exit_code
+        self._store.write_run(self._record)
+        return summary
+
+    def broken_threshold(self) -> str:
+        """Why the last interval must end the run, by the first ``abort_on`` that it broke; "" if it need not."""
+        if not self._abort_on or self._record.phases[-1].name != MEASURE:
+            return ""
+        interval = summarise(self._campaign, self._population, self._interval, measured_s=self._interval_s)
+        document = msgspec.to_builtins(interval)
+        measured = (each for each in self._abort_on if each.value_in(document) is not None)
+        return next((why for each in measured if (why := each.broken_by(document))), "")
+
+    @property
+    def progress(self) -> Progress:
+        """How the run stands."""
+        phase = self._record.phases[-1] if self._record.phases else Phase("", 0.0)
+        interval, totals = self._interval, self.totals
+        done = sum(counts.done for counts in interval.counts.values())
+        responses = interval.merged(tag for tag in interval.histograms if tag.endswith(".response"))
+        at_us = responses.percentiles_us((50, 99))
+        return Progress(
+            phase=phase.name,
+            phase_s=self._seconds(self._clock()) - phase.started_s,
+            phase_length_s=self._phase_length_s,
+            users=totals.users_logged_on,
+            users_planned=self._population.users,
+            connections=2 * totals.virtual_connections,
+            operations_per_s=done / self._interval_s if self._interval_s else 0.0,
+            p50_ms=at_us[50] / 1000 if at_us else None,
+            p99_ms=at_us[99] / 1000 if at_us else None,
+            done=sum(counts.done for counts in totals.counts.values()),
+            failed=sum(counts.failed for counts in totals.counts.values()),
+            skipped=sum(counts.skipped for counts in totals.counts.values()),
+        )
+
+    def broken(self) -> str:
+        """The first ``abort_on`` threshold that the last interval broke, "" if none."""
+        return ""
+
+    def _add(self, snapshots: list[Snapshot]) -> None:
+        snapshots.append(self._recorder.snapshot(self._clock()))
+        self._interval = Totals()
+        for snapshot in snapshots:
+            self.totals.add(snapshot)
+            self._interval.add(snapshot)
+        self._interval_s = (snapshots[-1].ended_ns - snapshots[-1].started_ns) / _NS_PER_S
+        self._store.write_interval(self._record.phases[-1].name if self._record.phases else "", snapshots)
+        self._store.write_summary(self._summary(Ending(interrupted=True)))
+
+    def _summary(self, ending: Ending) -> Summary:
+        measured_ns = min(self._clock(), self._measure_until_ns) - self._measure_from_ns
+        return summarise(
+            self._campaign,
+            self._population,
+            self.totals,
+            measured_s=max(0, measured_ns) / _NS_PER_S,
+            peak=self.barriers.get("peak"),
+            steady=self.barriers.get("steady"),
+            unexpected_deliveries=self._ledger.unexpected,
+            ending=ending,
+        )
+
+    def _end_phase(self, now_s: float) -> None:
+        if self._record.phases:
+            self._record.phases[-1].ended_s = now_s
+
+    def _seconds(self, at_ns: int) -> float:
+        return round((at_ns - self._origin_ns) / _NS_PER_S, 3)
