@@ -22,7 +22,7 @@ class BusyWindow:
         self._intervals: deque[tuple[int, int, float]] = deque()
 
     def add(self, started_ns: int, ended_ns: int, busy: float) -> float:
-        """Takes the busy share of one more interval in; returns that of the window, 0 while it is not full."""
+        """Takes one more interval's busy share in; returns that of the window, 0 while it is not full."""
         intervals = self._intervals
         intervals.append((started_ns, ended_ns, busy))
         while len(intervals) > 1 and ended_ns - intervals[1][0] >= BUSY_WINDOW_NS:

@@ -27,7 +27,7 @@ def of(
         )
     if summary["unexpected_deliveries"]:
         yield (
-            f"{summary['unexpected_deliveries']:,} notifications were not of this run's messages, or came twice. "
+            f"{summary['unexpected_deliveries']:,} notifications came twice or belong to another run. "
             "Use mailboxes that nobody else writes to."
         )
     if events_dropped:

@@ -7,8 +7,6 @@ from msgspec import Meta, Struct
 from loadgen.client.client_type import PerDay
 from loadgen.workload.duration import Duration
 
-Count = Annotated[int, Meta(ge=0)]
-
 
 class MessageProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one user does with messages on one day."""

@@ -1,0 +1,126 @@
+import pickle
+
+import pytest
+
+from loadgen.errors import ProfileError
+from loadgen.workload.campaign import Campaign, Group, load_campaign, populate, with_options
+
+DESIGN_KEYS = frozenset(
+    """duration warmup day speed shape ramp startup startup_hold hold seed workers source_ip threshold
+    limit_set abort_on out limit_scale users_file auth rpc_security ca_file tls_insecure resolve authorised
+    counters_url""".split()  # noqa: SIM905  (reads as the design has it)
+)
+
+
+def test_every_key_of_the_design_is_a_key():
+    assert set(Campaign.__struct_fields__) >= DESIGN_KEYS
+
+
+def test_quickstart_is_a_whole_day_in_45_seconds():
+    campaign = load_campaign("quickstart")
+    population = populate(campaign)
+    assert (campaign.users, campaign.duration_s, campaign.days) == (100, 45.0, 1.0)
+    assert campaign.startup_hold > campaign.ramp
+    assert len({group.client.name for group in population.groups}) == 5
+    moderate = sum(group.users for group in population.groups if group.profile.name in {"light", "medium"})
+    assert moderate > 90
+
+
+def test_smoke_has_ten_users():
+    assert populate(load_campaign("smoke")).users == 10
+
+
+def test_users_stand_in_the_order_of_their_groups():
+    population = populate(load_campaign("smoke"))
+    names = [population.group_of(user).profile.name for user in range(10)]
+    assert names == ["light"] * 4 + ["medium"] * 2 + ["light"] * 2 + ["medium"] * 2
+    for user in (-1, 10):
+        with pytest.raises(IndexError):
+            population.group_of(user)
+    assert pickle.loads(pickle.dumps(population)).group_of(9) == population.group_of(9)
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "value"),
+    [
+        ({"speed": "10"}, "speed", 10.0),
+        ({"duration": "1m30s"}, "duration_s", 90.0),
+        ({"workers": "3"}, "workers", 3),
+        ({"threshold": ["users.refused == 0"]}, "threshold", ("users.refused == 0",)),
+        ({"tls_insecure": "true"}, "tls_insecure", True),
+        (
+            {"group": [{"users": "7", "client": "loadgen-2007-online", "profile": "light"}]},
+            "groups",
+            (Group(users=7, client="loadgen-2007-online", profile="light"),),
+        ),
+    ],
+)
+def test_options_replace_keys_of_the_same_name(options, field, value):
+    campaign = with_options(load_campaign("smoke"), options)
+    assert getattr(campaign, field) == value
+    assert campaign.name == "smoke"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"shape": "steep"}, "option: shape: 'steep' is not allowed; allowed: uniform, peak, closed"),
+        ({"speed": "0"}, "option: speed: expected `float` > 0"),
+        ({"hurry": 1}, "option: hurry: unknown key; allowed: name, title, group, duration"),
+        ({"group": [{"users": 5, "client": "x"}]}, "option: group[0].profile: missing"),
+        ({"group": [{"users": 5, "clients": "x"}]}, "option: group[0].clients: unknown key; allowed: users,"),
+        ({"startup": "maybe"}, "option: startup: 'maybe' is not allowed; allowed: on, off"),
+    ],
+)
+def test_a_wrong_option_is_named(options, problem):
+    with pytest.raises(ProfileError) as caught:
+        with_options(load_campaign("smoke"), options)
+    assert str(caught.value).startswith(problem)
+
+
+def few(users: int) -> dict[str, object]:
+    return {"group": [{"users": users, "client": "loadgen-2007-online", "profile": "light"}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            few(4),
+            "4 users are too few, at least 5 are needed: each message goes to 4 users other than",
+        ),
+        ({"group": []}, "group: there are no users"),
+        ({"shape": "peak", "day": "90m"}, "day: shape 'peak' needs a day of at least 2h"),
+        ({"day": "0s"}, "day: must be longer than 0s"),
+        ({"duration": "0s"}, "duration: must be longer than 0s"),
+        ({"limit_set": "white-paper"}, "limit_set: this version does not support it yet"),
+        (
+            {"threshold": ["users.lost", "users.los == 0"]},
+            "threshold: 'users.lost' is not 'path op number', where op is one of < <= > >= == !=; "
+            "'users.los == 0': users has no 'los'; allowed: planned, logged_on_peak, refused, lost",
+        ),
+        ({"abort_on": ["x == 0"]}, "abort_on: 'x == 0': the summary has no 'x'"),
+    ],
+)
+def test_a_campaign_that_cannot_be_run_says_why(options, problem):
+    with pytest.raises(ProfileError) as caught:
+        populate(with_options(load_campaign("smoke"), options))
+    assert str(caught.value).startswith("campaign smoke: ")
+    assert problem in str(caught.value)
+
+
+def test_five_users_are_enough():
+    assert populate(with_options(load_campaign("smoke"), few(5))).users == 5
+
+
+def test_paths_in_a_campaign_count_from_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    (tmp_path / "mine.toml").write_text("extends = 'light'\ntitle = 'mine'\nsent_per_day = 4\n")
+    (tmp_path / "my-campaign.toml").write_text(
+        "extends = 'smoke'\n[[group]]\nusers = 9\nclient = 'loadgen-2007-online'\nprofile = './mine.toml'\n"
+    )
+    campaign = load_campaign(str(tmp_path / "my-campaign.toml"))
+    with pytest.raises(ProfileError, match="180 messages to receive a day do not fit 36 to send"):
+        populate(campaign)
+    (tmp_path / "mine.toml").write_text("extends = 'light'\ntitle = 'mine'\n")
+    assert populate(campaign).group_of(8).profile.title == "mine"
