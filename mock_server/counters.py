@@ -1,7 +1,7 @@
 """What the roles count, under the names that administrators know from perfmon.
 
-A counter whose name ends in "/sec" or "per Second" holds the running total, as perfmon's raw value does and as
-exporters give it: the rate is the reader's division.
+A counter whose name ends in "/sec" or "per Second" holds the running total, as perfmon's raw value does and
+as exporters give it: the rate is the reader's division.
 """
 
 from collections import Counter, deque
@@ -25,6 +25,16 @@ CONNECTION_COLUMNS: Final = (
 
 _AVERAGED_PACKETS: Final = 1024
 _SLOW_NS: Final = 2_000_000_000
+
+
+class RoleCounters(msgspec.Struct, frozen=True):
+    """What one process of a role reports when asked.
+
+    ``connections`` holds the columns that this role counts, ``counters`` numbers by their perfmon names.
+    """
+
+    connections: dict[str, int]
+    counters: dict[str, float]
 
 
 class RpcStatistics:
@@ -65,14 +75,58 @@ class RpcStatistics:
         return sum(latency > _SLOW_NS for latency in self._latencies_ns)
 
 
-class RoleCounters(msgspec.Struct, frozen=True):
-    """What one process of a role reports when asked.
+class ProxyStatistics:
+    """The connections and channels of one client access process."""
 
-    ``connections`` holds the columns that this role counts, ``counters`` numbers by their perfmon names.
-    """
+    def __init__(self) -> None:
+        self.client_connections = 0
+        self.connect_attempts = 0
+        self.failed_connects = 0
+        self.unauthorized = 0
+        self.protocol_errors = 0
+        self.bytes_to_servers = 0
+        self.bytes_from_servers = 0
+        self.server_connections: Counter[str] = Counter(cas_to_stores=0, cas_to_dsproxy=0, cas_to_referral=0)
+        self._accepted = 0
+        self._requests = 0
+        self._channels: Counter[str] = Counter()
 
-    connections: dict[str, int]
-    counters: dict[str, float]
+    def client_connected(self) -> None:
+        """A client has opened a TCP connection."""
+        self.client_connections += 1
+        self._accepted += 1
+
+    def channel_opened(self, user: str) -> None:
+        """A user's request has opened a channel."""
+        self._requests += 1
+        self._channels[user] += 1
+
+    def channel_closed(self, user: str) -> None:
+        """One of a user's channels has ended."""
+        self._channels[user] -= 1
+        if not self._channels[user]:
+            del self._channels[user]
+
+    def report(self) -> RoleCounters:
+        """All of it; unique users are those of this process."""
+        channels = self._channels
+        proxy = "RPC/HTTP Proxy\\"
+        return RoleCounters(
+            {"client_to_cas": self.client_connections, **self.server_connections},
+            {
+                proxy + "Current Number of Incoming RPC over HTTP Connections": channels.total(),
+                proxy + "Current Number of Unique Users": len(channels),
+                proxy + "RPC/HTTP Requests per Second": self._requests,
+                proxy + "Number of Back-End Connection Attempts per Second": self.connect_attempts,
+                proxy + "Number of Failed Back-End Connection attempts per Second": self.failed_connects,
+                proxy + "Total Incoming Bandwidth from Back-End": self.bytes_from_servers,
+                proxy + "Total Outgoing Bandwidth to Back-End": self.bytes_to_servers,
+                "Web Service(_Total)\\Current Connections": self.client_connections,
+                "Web Service(_Total)\\Connection Attempts/sec": self._accepted,
+                "Mock\\Unauthorized Requests": self.unauthorized,
+                "Mock\\Protocol Errors": self.protocol_errors,
+            },
+        )
 
 
 class Counters(msgspec.Struct, frozen=True):

@@ -74,11 +74,12 @@ class StoreSettings(_Strict, frozen=True):
 
 
 class Ports(_Strict, frozen=True):
-    """The endpoints of all servers."""
+    """The endpoints of all servers; ``delivery`` is where they hand each other mail."""
 
     store: Port = 6001
     referral: Port = 6002
     directory: Port = 6004
+    delivery: Port = 2525
 
 
 class CountersSettings(_Strict, frozen=True):

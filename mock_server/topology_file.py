@@ -110,10 +110,8 @@ def _change(table: object, steps: list[str], value: object, source: str) -> None
 
 
 def _check(topology: Topology, path: Path) -> None:
-    for address in (
-        topology.base_address,
-        *(table.address for table in (topology.counters, *topology.servers)),
-    ):
+    addresses = [server.address for server in topology.servers]
+    for address in (topology.base_address, topology.counters.address, *addresses):
         _parse_address(address, str(path))
     for key in ("name", "address"):
         values = [getattr(server, key).lower() for server in topology.servers]

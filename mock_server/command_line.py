@@ -1,0 +1,81 @@
+"""The command line of ``python -m mock_server``."""
+
+import asyncio
+
+import click
+import msgspec
+
+from loadgen.errors import LoadgenError, ProfileError
+from mock_server.organisation import Organisation, describe
+from mock_server.supervisor import CannotListen, Supervisor
+from mock_server.topology import Topology
+from mock_server.topology_file import built_in_names, parse_change, read_topology
+
+
+@click.command(
+    name="mock_server",
+    help="Serve a mock Exchange organisation until interrupted: client access, mailbox, public folder and "
+    "directory servers, each with an address of its own.\n\n"
+    f"TOPOLOGY is one of {', '.join(built_in_names())} or a .toml file.\n\nExample: python -m mock_server small --users 20 --set http.framing=chunked",
+)
+@click.argument("topology", default="default")
+@click.option("--users", type=click.IntRange(min=1), help="How many accounts there are.")
+@click.option("--base-address", metavar="ADDRESS", help="Move all addresses to here, for example 127.0.40.0.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the topology; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything listens.")
+def command(
+    topology: str, users: int | None, base_address: str | None, changes: tuple[str, ...], *, as_json: bool
+) -> None:
+    """Serve a topology."""
+    overrides = dict(parse_change(change) for change in changes)
+    if users is not None:
+        overrides["accounts.count"] = users
+    chosen = read_topology(topology, base_address=base_address, changes=overrides)
+    asyncio.run(_serve(chosen, as_json=as_json))
+
+
+def main() -> int:
+    """Run the command; the exit status: 2 for a wrong topology, 3 if an address is taken, else 1."""
+    try:
+        command.main(prog_name="mock_server", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LoadgenError as error:
+        click.echo(f"mock_server: {error}", err=True)
+        return 2 if isinstance(error, ProfileError) else 3 if isinstance(error, CannotListen) else 1
+    return 0
+
+
+async def _serve(topology: Topology, *, as_json: bool) -> None:
+    organisation = describe(topology)
+
+    def announce() -> None:
+        line = msgspec.json.encode(organisation).decode() if as_json else _text(topology, organisation)
+        click.echo(line)
+
+    await Supervisor(topology, announce).run()
+
+
+def _text(topology: Topology, organisation: Organisation) -> str:
+    accounts = organisation.accounts
+    first = accounts.alias.format(index=0)
+    lines = [
+        f"{topology.title or 'Mock organisation'}: {accounts.count} users.",
+        *(f"  {cas.name:8} http://{cas.address}:{cas.port}/rpc/rpcproxy.dll" for cas in organisation.cas),
+    ]
+    for name, server in organisation.servers.items():
+        ports = ", ".join(f"{service} {port}" for service, port in server.ports.items())
+        lines.append(f"  {name:8} {server.address}: {ports}")
+    lines += [
+        f"  Counters {organisation.counters_url}/counters and /metrics",
+        f"  Log on as {first}@{accounts.domain} with the password {accounts.password}",
+        "Interrupt to stop.",
+    ]
+    return "\n".join(lines)

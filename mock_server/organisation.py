@@ -1,0 +1,73 @@
+"""What the mock tells the world about itself: where its servers are, and who may log on."""
+
+import msgspec
+
+from mock_server.topology import Topology
+
+
+class ProxyAddress(msgspec.Struct, frozen=True):
+    """Where a client access server takes HTTP."""
+
+    name: str
+    address: str
+    port: int
+
+
+class ServerAddress(msgspec.Struct, frozen=True):
+    """Where a server behind the proxies listens, by the name of each service."""
+
+    role: str
+    address: str
+    ports: dict[str, int]
+
+
+class AccountNames(msgspec.Struct, frozen=True):
+    """How to make the names of user ``index``, from 0, who lives on ``servers[index % len(servers)]``."""
+
+    count: int
+    domain: str
+    organisation: str
+    administrative_group: str
+    alias: str
+    display_name: str
+    password: str
+    servers: tuple[str, ...]
+    public_servers: tuple[str, ...]
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """All that a client needs to know, as ``--json`` prints it."""
+
+    cas: tuple[ProxyAddress, ...]
+    servers: dict[str, ServerAddress]
+    counters_url: str
+    accounts: AccountNames
+
+
+def describe(topology: Topology) -> Organisation:
+    """The organisation of a topology."""
+    ports, words, accounts = topology.ports, topology.organisation, topology.accounts
+    mailbox_ports = {"store": ports.store, "referral": ports.referral, "directory": ports.directory}
+    servers: dict[str, ServerAddress] = {}
+    for role, tables, role_ports in (
+        ("mailbox", topology.mailbox, mailbox_ports),
+        ("public_folders", topology.public_folders, {"store": ports.store}),
+        ("global_catalog", topology.global_catalog, {"directory": ports.directory}),
+    ):
+        servers |= {table.name: ServerAddress(role, table.address, role_ports) for table in tables}
+    return Organisation(
+        cas=tuple(ProxyAddress(cas.name, cas.address, topology.http.port) for cas in topology.client_access),
+        servers=servers,
+        counters_url=f"http://{topology.counters.address}:{topology.counters.port}",
+        accounts=AccountNames(
+            accounts.count,
+            words.domain,
+            words.name,
+            words.administrative_group,
+            accounts.alias,
+            accounts.display_name,
+            accounts.password,
+            tuple(server.name for server in topology.mailbox),
+            tuple(server.name for server in topology.public_folders),
+        ),
+    )

@@ -1,0 +1,143 @@
+"""One process of the mock, as the supervisor starts it: its task comes in, its reports go out.
+
+The first line of standard input is a :class:`Task`; the first line of standard output is a :class:`Started`,
+and then each line in asks for a report. When standard input ends, so does the process, which thus never
+outlives its supervisor.
+"""
+
+import asyncio
+import ctypes
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal
+
+import msgspec
+import uvloop
+
+from mock_server.counters import RoleCounters
+from mock_server.directory import Directory
+from mock_server.roles.cas import ClientAccessRole
+from mock_server.roles.dsproxy import DirectoryProxyRole
+from mock_server.roles.global_catalog import global_catalog_roles
+from mock_server.roles.public_folders import public_folder_roles
+from mock_server.roles.referral import referral_roles
+from mock_server.roles.role import Role
+from mock_server.roles.store import store_roles
+from mock_server.topology import Topology
+
+RoleName = Literal["client_access", "mailbox", "public_folders", "global_catalog"]
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a process is to be: number ``index`` among the servers of ``role``."""
+
+    role: RoleName
+    index: int
+    topology: Topology
+
+
+class Started(msgspec.Struct, frozen=True):
+    """Whether the process listens; ``error`` says why not."""
+
+    error: str | None = None
+
+
+def roles_of(task: Task) -> tuple[Role, ...]:
+    """The services of the task's server."""
+    topology, index = task.topology, task.index
+    directory = topology.directory()
+    if task.role == "client_access":
+        return (ClientAccessRole(topology, topology.client_access[index], directory),)
+    if task.role == "mailbox":
+        return _mailbox_roles(topology, index, directory)
+    if task.role == "public_folders":
+        return public_folder_roles(topology, topology.public_folders[index], directory)
+    return global_catalog_roles(topology, topology.global_catalog[index], directory)
+
+
+def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tuple[Role, ...]:
+    server = topology.mailbox[index]
+    global_catalog = topology.global_catalog[index % len(topology.global_catalog)]
+    proxy = DirectoryProxyRole(server.address, topology.ports.directory, global_catalog.address)
+    return (
+        *store_roles(topology, server, directory),
+        *referral_roles(topology, server, directory),
+        proxy,
+    )
+
+
+def add_up(reports: Iterable[RoleCounters]) -> RoleCounters:
+    """One report of several."""
+    connections: Counter[str] = Counter()
+    counters: Counter[str] = Counter()
+    for report in reports:
+        connections.update(report.connections)
+        counters.update(report.counters)
+    return RoleCounters(dict(connections), dict(counters))
+
+
+class _Control(asyncio.Protocol):
+    """Standard input: a line asks for a report, and its end for ours."""
+
+    def __init__(self, report: Callable[[], bytes], end: asyncio.Event) -> None:
+        self._report = report
+        self._end = end
+
+    def data_received(self, data: bytes) -> None:
+        for _ in range(data.count(b"\n")):
+            _say(self._report())
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._end.set()
+
+
+async def serve(task: Task) -> int:
+    """Run the task's roles until standard input ends, or a bug of ours shows; the exit status."""
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    bugs: list[object] = []
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A connection that breaks is ordinary; anything else is a bug, which the mock does not outlive."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+            bugs.append(error)
+            end.set()
+
+    loop.set_exception_handler(on_error)
+    roles = roles_of(task)
+    for role in roles:
+        await role.start()
+    await loop.connect_read_pipe(
+        lambda: _Control(lambda: msgspec.json.encode(add_up(role.report() for role in roles)), end),
+        sys.stdin,
+    )
+    _say(msgspec.json.encode(Started()))
+    await end.wait()
+    return 1 if bugs else 0
+
+
+def main() -> int:
+    """What ``python -m mock_server --role`` does; the exit status."""
+    _die_with_parent()
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    try:
+        return uvloop.run(serve(task))
+    except OSError as error:
+        _say(msgspec.json.encode(Started(error=str(error))))
+        return 3
+
+
+def _say(line: bytes) -> None:
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _die_with_parent() -> None:
+    """The end of standard input says the same, but a stuck process would not hear it."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,249 @@
+"""The sockets of a channel: a client's HTTP connection, and the connection to the server behind.
+
+The latter is opened from the client access server's own address, when the client has said its first PDU.
+"""
+
+import asyncio
+from typing import Final, cast
+
+from loadgen.errors import PeerError
+from loadgen.wire.http import RPC_IN_DATA
+from mock_server.client_access import BackEnd, ClientAccess
+from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, InboundProxy, OutboundProxy
+from mock_server.roles.connection import connect
+from mock_server.web import ChannelHead, HttpConnection
+
+_LINGER_S: Final = 5.0
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection of a client: HTTP requests, until one of them opens a channel."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, access: ClientAccess) -> None:
+        self._access = access
+        self._loop = asyncio.get_running_loop()
+        self._http: HttpConnection | None = HttpConnection(access.authenticate, access.realm)
+        self._channel: _Channel | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The clock runs until a channel opens."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._access.statistics.client_connected()
+        self._end_after(self._access.http.connection_timeout_ms / 1000)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client, which mean nothing any more after :meth:`close_after_reply`."""
+        if self._channel is not None:
+            self._channel.from_client(data)
+        elif self._http is not None:
+            self._to_http(self._http, data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """With the connection goes its channel."""
+        self._access.statistics.client_connections -= 1
+        self._stop_timer()
+        self._http = None
+        if self._channel is not None:
+            self._channel.end()
+
+    def close_after_reply(self) -> None:
+        """No more is read, and the client gets time to take what was sent before the connection ends.
+
+        Closing at once would reset the connection of a client that is still sending, and lose it the reply.
+        """
+        self._http = self._channel = None
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self._end_after(_LINGER_S)
+
+    def _to_http(self, http: HttpConnection, data: bytes) -> None:
+        head = http.receive(data)
+        if http.output:
+            self.transport.write(bytes(http.output))
+            http.output.clear()
+        if http.closing:
+            self.close_after_reply()
+        elif head is not None:
+            self._open_channel(head, http.body)
+
+    def _open_channel(self, head: ChannelHead, body: bytes) -> None:
+        self._stop_timer()
+        self._http = None
+        self._channel = _Channel(self._access, self, head)
+        if body:
+            self._channel.from_client(body)
+
+    def _end_after(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_later(seconds, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Channel:
+    """Moves what the proxy role says between the two connections, and keeps its time."""
+
+    def __init__(self, access: ClientAccess, client: ClientConnection, head: ChannelHead) -> None:
+        self._access = access
+        self._client = client
+        self._user = head.user
+        self._back_end = access.back_end(head.server, head.port)
+        self._loop = asyncio.get_running_loop()
+        self._role = _role(access, client, head, self._loop.time())
+        self._state = self._role.state
+        self._server: asyncio.Transport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+        access.statistics.channel_opened(head.user)
+        self._set_timer()
+
+    def from_client(self, data: bytes) -> None:
+        """Bytes of the request's body."""
+        try:
+            self._role.receive_from_client(data, self._loop.time())
+        except PeerError:
+            self._break()
+        else:
+            self._settle()
+
+    def from_server(self, data: bytes) -> None:
+        """Bytes of the server."""
+        self._access.statistics.bytes_from_servers += len(data)
+        try:
+            self._role.receive_from_server(data)
+        except PeerError:
+            self._break()
+        else:
+            self._settle()
+
+    def server_connected(self, transport: asyncio.Transport) -> None:
+        """The connection to the server is there."""
+        if self._ended:
+            transport.abort()
+            return
+        self._server = transport
+        self._role.connected()
+        self._settle()
+
+    def server_lost(self) -> None:
+        """The server has gone, and so does the client's connection."""
+        self._server = None
+        self._client.transport.close()
+        self.end()
+
+    def end(self) -> None:
+        """The channel is over: whatever of it is left closes."""
+        if self._ended:
+            return
+        self._ended = True
+        self._access.statistics.channel_closed(self._user)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._server is not None:
+            self._server.close()
+
+    def _settle(self) -> None:
+        self._flush()
+        if self._role.state is not self._state:
+            self._state = self._role.state
+            self._set_timer()
+            if self._role.wants_server:
+                self._connecting = self._loop.create_task(self._connect())
+
+    def _flush(self) -> None:
+        data = self._role.data_to_client(self._loop.time())
+        if data:
+            self._client.transport.write(data)
+        data = self._role.data_to_server()
+        if data and self._server is not None:
+            self._access.statistics.bytes_to_servers += len(data)
+            self._server.write(data)
+
+    async def _connect(self) -> None:
+        statistics = self._access.statistics
+        statistics.connect_attempts += 1
+        target = self._back_end
+        try:
+            if target is None:
+                raise ConnectionRefusedError
+            await connect(
+                lambda: _ServerConnection(self, self._access, target),
+                target.address,
+                target.port,
+                self._access.address,
+            )
+        except OSError:
+            statistics.failed_connects += 1
+            self._give_up(SERVER_UNAVAILABLE)
+
+    def _break(self) -> None:
+        """A peer has broken the protocol, or stayed silent."""
+        self._access.statistics.protocol_errors += 1
+        self._give_up(PROTOCOL_ERROR)
+
+    def _give_up(self, code: int) -> None:
+        if not self._ended:
+            self._role.fail(code)
+            self._flush()
+            self.end()
+            self._client.close_after_reply()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self._role.next_timeout()
+        self._timer = None if due is None else self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        try:
+            self._role.handle_timer(self._loop.time())
+        except PeerError:
+            self._break()
+            return
+        self._flush()
+        self._set_timer()
+
+
+class _ServerConnection(asyncio.Protocol):
+    """The connection of a channel to its server."""
+
+    def __init__(self, channel: _Channel, access: ClientAccess, back_end: BackEnd) -> None:
+        self._channel = channel
+        self._statistics = access.statistics
+        self._column = back_end.column
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._statistics.server_connections[self._column] += 1
+        self._channel.server_connected(cast("asyncio.Transport", transport))
+
+    def data_received(self, data: bytes) -> None:
+        self._channel.from_server(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._statistics.server_connections[self._column] -= 1
+        self._channel.server_lost()
+
+
+def _role(
+    access: ClientAccess, client: ClientConnection, head: ChannelHead, now: float
+) -> InboundProxy | OutboundProxy:
+    settings = access.http.proxy
+    if head.method == RPC_IN_DATA:
+        address: str = client.transport.get_extra_info("peername")[0]
+        return InboundProxy(settings, head.content_length, now, address)
+    return OutboundProxy(
+        settings,
+        head.content_length,
+        now,
+        chunked=access.http.framing == "chunked" and head.http_minor > 0,
+        minimum_timeout_ms=head.minimum_timeout_ms,
+    )

@@ -1,0 +1,32 @@
+"""Sockets that all roles need: outgoing connections bound to the role's own address."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
+
+BACKLOG: Final = 4096
+"""How many connections may wait to be accepted: a campaign's ramp opens them in bursts."""
+
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
+
+async def connect(factory: Callable[[], ProtocolT], address: str, port: int, source: str) -> ProtocolT:
+    """Open a TCP connection from ``source``; raises :class:`OSError`.
+
+    The kernel chooses the source port when it knows the destination, so each destination has all ports.
+    """
+    loop = asyncio.get_running_loop()
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        connection.bind((source, 0))
+        await loop.sock_connect(connection, (address, port))
+        _, protocol = await loop.create_connection(factory, sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+    return protocol

@@ -1,0 +1,20 @@
+"""Referral service: tells clients at start-up where the directory is ([MS-OXABREF])."""
+
+from mock_server.directory import Directory
+from mock_server.roles.role import Role
+from mock_server.roles.rpc_server import CounterNames, rpc_server_role
+from mock_server.rpc.rfr import rfr_interface
+from mock_server.topology import ServerTable, Topology
+
+_COUNTERS: CounterNames = {
+    "MSExchangeAB\\Referral RPC Requests/sec": lambda server: server.endpoint.statistics.calls,
+    "MSExchangeAB\\Referral RPC Requests Average Latency": (
+        lambda server: server.endpoint.statistics.averaged_latency_ms
+    ),
+}
+
+
+def referral_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
+    """The referral service of a mailbox server."""
+    interfaces = (rfr_interface(directory),)
+    return (rpc_server_role(topology, server, topology.ports.referral, interfaces, "referral", _COUNTERS),)

@@ -1,0 +1,27 @@
+"""Information store: the mailboxes of one server over EMSMDB, and mail between them and other servers'."""
+
+from mock_server.directory import Directory
+from mock_server.mailbox import MailboxStore
+from mock_server.roles.mail_delivery import MailDelivery
+from mock_server.roles.role import Role
+from mock_server.roles.rpc_server import CounterNames, rpc_server_role
+from mock_server.rpc.emsmdb import emsmdb_interfaces
+from mock_server.topology import ServerTable, Topology
+
+STORE_COUNTERS: CounterNames = {
+    "MSExchangeIS\\Connection Count": lambda server: server.virtual_connections,
+    "MSExchangeIS\\RPC Averaged Latency": lambda server: server.endpoint.statistics.averaged_latency_ms,
+    "MSExchangeIS\\RPC Operations/sec": lambda server: server.endpoint.statistics.calls,
+    "MSExchangeIS\\RPC Packets/sec": lambda server: server.endpoint.statistics.packets_in,
+    "MSExchangeIS\\RPC Num. of Slow Packets": lambda server: server.endpoint.statistics.slow_packets,
+}
+
+
+def store_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
+    """The mailbox store of ``server``."""
+    store = MailboxStore(server.name, directory)
+    addresses = {other.name: other.address for other in topology.mailbox}
+    delivery = MailDelivery(store, addresses, topology.ports.delivery)
+    interfaces = emsmdb_interfaces(store, delivery)
+    rpc = rpc_server_role(topology, server, topology.ports.store, interfaces, "store", STORE_COUNTERS)
+    return rpc, delivery
