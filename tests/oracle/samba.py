@@ -43,7 +43,7 @@ needs_samba = pytest.mark.skipif(
 
 def run(script: str, lines: Iterable[str]) -> list[str]:
     """The lines that a script for the system's Python answers with."""
-    command = [SYSTEM_PYTHON, "-c", script]
+    command = [str(SYSTEM_PYTHON), "-c", script]
     done = subprocess.run(command, input="\n".join(lines), check=True, capture_output=True, text=True)
     return done.stdout.splitlines()
 
