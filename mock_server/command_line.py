@@ -11,13 +11,16 @@ from mock_server.supervisor import CannotListen, Supervisor
 from mock_server.topology import Topology
 from mock_server.topology_file import built_in_names, parse_change, read_topology
 
+_HELP = f"""Serve a mock Exchange organisation until interrupted.
 
-@click.command(
-    name="mock_server",
-    help="Serve a mock Exchange organisation until interrupted: client access, mailbox, public folder and "
-    "directory servers, each with an address of its own.\n\n"
-    f"TOPOLOGY is one of {', '.join(built_in_names())} or a .toml file.\n\nExample: python -m mock_server small --users 20 --set http.framing=chunked",
-)
+Client access, mailbox, public folder and directory servers are processes with addresses of their own.
+TOPOLOGY is one of {", ".join(built_in_names())} or a .toml file.
+
+Example: python -m mock_server small --users 20 --set http.framing=chunked
+"""
+
+
+@click.command(name="mock_server", help=_HELP)
 @click.argument("topology", default="default")
 @click.option("--users", type=click.IntRange(min=1), help="How many accounts there are.")
 @click.option("--base-address", metavar="ADDRESS", help="Move all addresses to here, for example 127.0.40.0.")
