@@ -24,7 +24,7 @@ from loadgen.protocol.http_authentication import Authentication, Leg, schemes
 from loadgen.wire.http import ChannelRequest, rpc_error
 from loadgen.wire.pdu import HEADER_SIZE, frag_length
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/\d\.\d (\d{3}) ?([^\r\n]*)")
+_STATUS_LINE: Final = re.compile(rb"HTTP/\d\.\d ([345]\d\d) ?([^\r\n]*)")
 _STATUS_LINE_LIMIT: Final = 1024
 _HTTP: Final = ord("H")
 # Whatever was really asked, its answer is read as that to a request without a body: only then does h11 say
@@ -241,10 +241,10 @@ class OutChannel(_Channel):
         if len(data) < self._left:
             self._left -= len(data)
             self._buffer += data
-        elif self._left:
+        else:
             self._buffer += data[: self._left]
             self._left = 0
-            self._end = ConnectionLost("the server ended the OUT channel")
+            self._end = self._end or ConnectionLost("the server ended the OUT channel")
 
     def _error_head(self) -> PeerError | None:
         """What stands at a PDU boundary and is no PDU; None as long as its line is incomplete."""
