@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from math import inf
 from time import monotonic_ns
@@ -60,6 +61,9 @@ class RpcConnection(Protocol):
         Raises :class:`RpcFault`, :class:`TimedOut`, :class:`WireError` for an answer that cannot be read (the
         connection outlives all three), or what ended the connection.
         """
+
+    def begin(self, request: RpcRequest[object], timeout: float | None = None) -> "asyncio.Future[bytes]":
+        """Call a method whose response stub may take long, without a task that waits for it."""
 
     async def close(self) -> None:
         """Close, and wait until the sockets are closed; pending calls raise :class:`ConnectionLost`."""
@@ -129,25 +133,27 @@ class VirtualConnection:
 
     async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:  # noqa: ASYNC109 - deadlines share one timer
         """Call a method and wait for its answer; see :class:`RpcConnection`."""
+        return request.decode_response(await self.begin(request, timeout))
+
+    def begin(self, request: RpcRequest[object], timeout: float | None = None) -> "asyncio.Future[bytes]":
+        """Call a method; its response stub comes in the future. Cancelling it gives the call up."""
         if self._failure is not None:
             raise ConnectionLost(str(self._failure))
         association = self._association
         context_id = association.context_id(request.interface)
         call_id = association.call(context_id, request.opnum, request.encode())
-        future = self._loop.create_future()
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        future.add_done_callback(partial(self._given_up, call_id))
         now = self._loop.time()
-        self._await_answer(
-            call_id, future, now + (self._options.call_timeout_s if timeout is None else timeout)
-        )
+        wait_s = self._options.call_timeout_s if timeout is None else timeout
+        self._await_answer(call_id, future, now + wait_s)
         self._flush(now)
-        try:
-            stub = await future
-        except asyncio.CancelledError:
-            if self._calls.pop(call_id, None) is not None:
-                self._forget(call_id)
-                self._flush(self._loop.time())
-            raise
-        return request.decode_response(stub)
+        return future
+
+    def _given_up(self, call_id: int, future: "asyncio.Future[bytes]") -> None:
+        if future.cancelled() and self._calls.pop(call_id, None) is not None:
+            self._forget(call_id)
+            self._flush(self._loop.time())
 
     async def close(self) -> None:
         """Close, and wait until the sockets are closed."""
