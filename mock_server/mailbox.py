@@ -23,6 +23,7 @@ from loadgen.wire.properties import (
 from mock_server.directory import Directory, Entry, Organisation
 from mock_server.folder import Folder, folder_properties
 from mock_server.message import MessageContent
+from mock_server.named_properties import NamedProperties
 from mock_server.object_store import Clock, ObjectStore
 from mock_server.store_identity import StoreIdentity, object_id
 
@@ -171,6 +172,8 @@ class MailboxStore:
         self.server = server
         self.directory = directory
         self.clock = clock
+        self.created = clock()
+        self.names = NamedProperties()
         self.public = PublicStore(server.dn, directory.organisation, clock) if public_folders else None
         self._mailboxes: dict[int, Mailbox] = {}
 

@@ -11,15 +11,11 @@ import msgspec
 from loadgen.wire.properties import (
     PidTagAccess,
     PidTagAssociated,
-    PidTagAttachDataBinary,
     PidTagAttachNumber,
     PidTagAttachSize,
     PidTagChangeKey,
     PidTagChangeNumber,
     PidTagCreationTime,
-    PidTagDisplayBcc,
-    PidTagDisplayCc,
-    PidTagDisplayTo,
     PidTagEntryId,
     PidTagFolderId,
     PidTagHasAttachments,
@@ -98,13 +94,13 @@ class Attachment(msgspec.Struct, frozen=True):
 
     def get(self, tag: PropertyTag) -> Value:
         """The value of a property, or None."""
-        computed = _ATTACHMENT_COMPUTED.get(tag)
+        computed = ATTACHMENT_COMPUTED.get(tag)
         return self.properties.get(tag) if computed is None else computed(self)
 
     def tags(self) -> Iterator[PropertyTag]:
         """Tags of what is stored, and of number and size."""
         yield from self.properties
-        yield from _ATTACHMENT_COMPUTED
+        yield from ATTACHMENT_COMPUTED
 
 
 class MessageContent(msgspec.Struct, frozen=True):
@@ -270,22 +266,9 @@ MESSAGE_COMPUTED: Final[Mapping[PropertyTag, Callable[[Message], Value]]] = {
 }
 """What belongs to the copy and not to its content; clients cannot set these."""
 
-RECIPIENT_SUMMARIES: Final[Mapping[PropertyTag, int]] = {
-    PidTagDisplayTo: 1,
-    PidTagDisplayCc: 2,
-    PidTagDisplayBcc: 3,
-}
-"""Properties that list the names of the recipients of one type."""
-
-_ATTACHMENT_COMPUTED: Final[Mapping[PropertyTag, Callable[[Attachment], Value]]] = {
+ATTACHMENT_COMPUTED: Final[Mapping[PropertyTag, Callable[[Attachment], Value]]] = {
     PidTagAttachNumber: lambda attachment: attachment.number,
     PidTagAttachSize: lambda attachment: attachment.size,
     PidTagRecordKey: lambda attachment: attachment.number.to_bytes(4, "little"),
     PidTagObjectType: lambda _attachment: _OBJECT_TYPE_ATTACHMENT,
 }
-
-
-def attachment_data(attachment: Attachment) -> bytes:
-    """The file itself."""
-    data: bytes = attachment.properties.get(PidTagAttachDataBinary, b"")
-    return data

@@ -1,0 +1,189 @@
+"""Carries out the ROPs of one EcDoRpcExt2 ([MS-OXCRPC] 3.1.4.2, [MS-OXCROPS] 3.2.5)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from loadgen.errors import WireError
+from loadgen.wire.buffer import Writer
+from loadgen.wire.extended_buffer import HEADER_SIZE, LARGEST_PAYLOAD
+from loadgen.wire.rop.base import OpeningRequest, RopErrorResponse, RopRequest, RopResponse
+from loadgen.wire.rop.buffer import read_requests
+from loadgen.wire.rop.oxcnotif import RopPendingResponse
+from loadgen.wire.rop.oxcprpt import RopReadStreamRequest, RopWriteStreamResponse
+from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseRequest
+from loadgen.wire.rop.oxctabl import RopQueryRowsRequest
+from mock_server.rops import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg, streams
+from mock_server.rops.call import (
+    NOT_SUPPORTED,
+    BufferFormatError,
+    BufferTooSmallError,
+    Handler,
+    RopCall,
+    RopError,
+)
+from mock_server.rops.objects import Logon
+from mock_server.session import Session
+
+HANDLERS: Final[Mapping[type[RopRequest], Handler]] = {
+    rop: handler
+    for document in (oxcstor, oxcfold, oxctabl, oxcmsg, oxcprpt, streams, oxcnotif, oxomsg)
+    for rop, handler in document.HANDLERS.items()
+}
+
+_ANSWERED_AT: Final = (
+    "response_handle_index",
+    "output_handle_index",
+    "source_handle_index",
+    "input_handle_index",
+)
+"""Which of a request's handle indexes its response repeats; the first that it has."""
+
+_SMALLEST_PAYLOAD_ROOM: Final = 32
+"""Bytes that must be left before a ROP is carried out; one that fails needs 6."""
+
+_PENDING_SIZE: Final = 3
+
+
+class _Chain(msgspec.Struct, frozen=True):
+    """A ROP that may go on in further payloads, and the room in the answer without which it does not."""
+
+    rest: Callable[[RopCall, Any, Any], RopRequest | None]
+    room: int
+
+
+_CHAINS: Final[Mapping[type[RopRequest], _Chain]] = {
+    RopReadStreamRequest: _Chain(streams.rest_of_read, 0x2000),
+    RopQueryRowsRequest: _Chain(oxctabl.rest_of_query, 0x8000),
+}
+_MOST_PAYLOADS: Final = 96
+
+
+def process(session: Session, payload: bytes, room: int, *, chain: bool) -> list[bytes]:
+    """The payloads that answer ``payload``; with their headers they take at most ``room`` bytes.
+
+    Raises :class:`BufferFormatError` when the payload cannot be read.
+    """
+    try:
+        requests, handles = read_requests(payload, _public_logons(session))
+    except WireError:
+        raise BufferFormatError from None
+    session.is_executing = True
+    try:
+        return _Processing(session, handles, room).run(requests, chain=chain)
+    finally:
+        session.is_executing = False
+
+
+class _Processing:
+    def __init__(self, session: Session, handles: list[int], room: int) -> None:
+        self._call = RopCall(session, handles)
+        self._room = room
+        self._payloads: list[bytes] = []
+        self._writer = Writer()
+
+    def run(self, requests: list[RopRequest], *, chain: bool) -> list[bytes]:
+        """All payloads: the first answers every request, the others go on with the last."""
+        self._begin_payload()
+        last: RopResponse | RopErrorResponse | None = None
+        for position, request in enumerate(requests):
+            self._call.first = position == 0
+            try:
+                last = self._execute(request)
+            except BufferTooSmallError as error:
+                self._refuse(requests[position:], error.size)
+                chain = False
+                break
+        self._add_notifications()
+        self._end_payload()
+        if chain and requests and isinstance(last, RopResponse):
+            self._go_on(requests[-1], last)
+        return self._payloads
+
+    def _execute(self, request: RopRequest) -> RopResponse | RopErrorResponse | None:
+        call = self._call
+        call.logon_id = request.logon_id
+        if isinstance(request, RopReleaseRequest):
+            call.release(request.input_handle_index)
+            return None
+        call.room = self._room_left() - _PENDING_SIZE
+        if call.room < _SMALLEST_PAYLOAD_ROOM and not call.first:
+            raise BufferTooSmallError(LARGEST_PAYLOAD)
+        try:
+            handler = HANDLERS.get(type(request))
+            if handler is None:
+                raise RopError(NOT_SUPPORTED)
+            response: RopResponse | RopErrorResponse = handler(call, request)
+        except RopError as error:
+            if isinstance(request, OpeningRequest):
+                call.nothing_at(request.output_handle_index)
+            response = _failure(request, error.code)
+        start = len(self._writer)
+        response.write(self._writer)
+        if len(self._writer) - start > call.room and not call.first:
+            del self._writer.buffer[start:]
+            raise BufferTooSmallError(LARGEST_PAYLOAD)
+        return response
+
+    def _go_on(self, request: RopRequest, response: RopResponse) -> None:
+        """Chained payloads: the same ROP again for what did not fit ([MS-OXCRPC] 3.1.4.2.1.2)."""
+        chain = _CHAINS.get(type(request))
+        while chain is not None and len(self._payloads) < _MOST_PAYLOADS and self._room >= chain.room:
+            rest = chain.rest(self._call, request, response)
+            if rest is None:
+                return
+            self._begin_payload()
+            self._call.first = True
+            answer = self._execute(rest)
+            self._end_payload()
+            if not isinstance(answer, RopResponse):
+                return
+            request, response = rest, answer
+
+    def _begin_payload(self) -> None:
+        self._writer = Writer()
+        self._writer.u16(0)
+
+    def _end_payload(self) -> None:
+        self._writer.patch_u16(0, len(self._writer))
+        for handle in self._call.handles:
+            self._writer.u32(handle)
+        self._payloads.append(self._writer.getvalue())
+        self._room -= HEADER_SIZE + len(self._writer)
+
+    def _room_left(self) -> int:
+        whole = min(self._room - HEADER_SIZE, LARGEST_PAYLOAD)
+        return whole - len(self._writer) - 4 * len(self._call.handles)
+
+    def _refuse(self, requests: list[RopRequest], size: int) -> None:
+        tail = Writer()
+        for request in requests:
+            request.write(tail)
+        RopBufferTooSmallResponse(min(size, LARGEST_PAYLOAD), tail.getvalue()).write(self._writer)
+
+    def _add_notifications(self) -> None:
+        session = self._call.session
+        for notification in session.notifications.take(self._room_left() - _PENDING_SIZE):
+            self._writer.raw(notification)
+        if len(session.notifications) and self._room_left() >= _PENDING_SIZE:
+            RopPendingResponse(session.index).write(self._writer)
+
+
+def _failure(request: RopRequest, code: int) -> RopResponse | RopErrorResponse:
+    """The answer of a ROP that failed; some keep their fields then."""
+    index = next(getattr(request, name) for name in _ANSWERED_AT if hasattr(request, name))
+    kind = request.response_type(code)
+    if code not in kind.fields_present_for:
+        return RopErrorResponse(request.rop_id, index, code)
+    if kind is RopWriteStreamResponse:
+        return RopWriteStreamResponse(index, 0, return_value=code)
+    return kind(index, return_value=code)
+
+
+def _public_logons(session: Session) -> frozenset[int]:
+    return frozenset(
+        logon_id
+        for logon_id, logon in session.logons.items()
+        if isinstance(logon, Logon) and logon.mailbox is None
+    )
