@@ -18,7 +18,7 @@ BARRIER_S: Final = 2.0
 
 
 class Headcount:
-    """Connections, as they should be and as each party counts them. ``counters`` are those besides the clients'."""
+    """Counts connections by all parties; ``counters`` are those besides the clients'."""
 
     def __init__(
         self,

@@ -67,7 +67,8 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         of_each = f"{self.ports:,} of {self.ports_limit:,}"
         return (
-            f"{self.users:,} users open {self.connections:,} TCP connections at the peak; workers: {self.workers}, "
+            f"{self.users:,} users open {self.connections:,} TCP connections at the peak; "
+            f"workers: {self.workers}, "
             f"descriptors of each: {self.descriptors:,} of {self.descriptors_limit:,}; "
             f"source addresses: {self.source_addresses}, ports of each: {of_each}"
         )

@@ -122,7 +122,7 @@ class Tally:
         return summary
 
     def broken_threshold(self) -> str:
-        """Why the last interval must end the run, by the first ``abort_on`` that it broke; "" if it need not."""
+        """How the last interval broke the first of ``abort_on`` that it did break; "" if it broke none."""
         if not self._abort_on or self._record.phases[-1].name != MEASURE:
             return ""
         interval = summarise(self._campaign, self._population, self._interval, measured_s=self._interval_s)

@@ -1,0 +1,73 @@
+"""The command ``loadgen``: its commands, and how an error becomes one line and an exit code."""
+
+import traceback
+from typing import Final
+
+import click
+
+from loadgen.cli.debug import debug_option, is_debugging
+from loadgen.cli.mock import mock
+from loadgen.cli.profiles import profiles
+from loadgen.cli.run import run
+from loadgen.errors import LoadgenError, PeerError, ProfileError
+from loadgen.measure.store import ResultsError
+from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_UNREACHABLE, EXIT_USAGE
+
+EXIT_CODES: Final[tuple[tuple[type[LoadgenError], int], ...]] = (
+    (ProfileError, EXIT_USAGE),
+    (ResultsError, EXIT_INVALID),
+    (PeerError, EXIT_UNREACHABLE),
+)
+
+EPILOG: Final = """\b
+Examples:
+  loadgen run                          100 users, a day in 45 seconds, against a mock organisation
+  loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
+  loadgen mock --users 500             serve a mock organisation until interrupted
+  loadgen profiles list                what there is to choose from
+
+\b
+Shell completion (bash; for zsh and fish put their names instead):
+  eval "$(_LOADGEN_COMPLETE=bash_source loadgen)"
+"""
+
+
+class OneLineErrors(click.Group):
+    """Says what went wrong in one line; the traceback comes with ``--debug``."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; the peer's errors, ours and the user's get their exit codes."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+        except LoadgenError as error:
+            code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_BUG)
+            raise _exit_saying(ctx, str(error), code) from None
+        except Exception as error:  # noqa: BLE001 - the last resort of a command line
+            text = f"a bug of ours: {type(error).__name__}: {error}; --debug shows where"
+            raise _exit_saying(ctx, text, EXIT_BUG) from None
+
+
+@click.group(cls=OneLineErrors, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="outlook-loadgen", prog_name="loadgen")
+@debug_option
+def main() -> None:
+    """Load Outlook Anywhere (RPC over HTTP) with synthetic users who open every connection Outlook opens.
+
+    Exit codes: 0 pass; 1 a bug; 2 wrong usage or profile; 3 target not reachable; 98 invalid, because the
+    generator was the bottleneck; 99 fail; 130 interrupted.
+    """
+
+
+for command in (run, mock, profiles):
+    main.add_command(command)
+
+
+def _exit_saying(ctx: click.Context, text: str, code: int) -> click.exceptions.Exit:
+    if is_debugging(ctx):
+        traceback.print_exc()
+    click.echo(f"Error: {text}", err=True)
+    return click.exceptions.Exit(code)

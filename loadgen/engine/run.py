@@ -1,0 +1,133 @@
+"""One run from a campaign to a summary: target, shards, results folder, and what a signal does."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from ipaddress import AddressValueError, IPv4Address, ip_address
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from loadgen.client.organisation import Organisation
+from loadgen.engine.coordinator import Coordinator
+from loadgen.engine.headcount import Headcount
+from loadgen.engine.links import kill_local_workers, local_links
+from loadgen.engine.shards import Machine, cut, require
+from loadgen.engine.tally import Progress, Tally
+from loadgen.engine.target import Target, open_target
+from loadgen.errors import ProfileError
+from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
+from loadgen.measure.store import RunRecord, RunStore
+from loadgen.report.summary import Summary
+from loadgen.workload import library
+from loadgen.workload.campaign import Campaign, Population
+
+MOST_SOURCE_ADDRESSES: Final = 4096
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """What a run found, and where its files are."""
+
+    summary: Summary
+    folder: Path
+
+
+async def run(
+    campaign: Campaign,
+    population: Population,
+    target: str,
+    *,
+    say: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+) -> Finished:
+    """Runs a campaign; ``say`` gets what a user should know before it starts.
+
+    Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
+    """
+    sources = source_addresses(campaign.source_ip)
+    async with open_target(target, population.users) as opened:
+        requirements = require(
+            campaign, population, len(opened.organisation.cas), max(1, len(sources)), Machine.here()
+        )
+        say(str(requirements))
+        started = datetime.now(UTC)
+        store = RunStore.create(Path(campaign.out), campaign.name, started, time.monotonic_ns())
+        say(f"results: {store.folder}/")
+        with store:
+            tally = Tally(
+                campaign, population, store, _record(campaign, population, opened, started), time.monotonic_ns
+            )
+            links = local_links(cut(campaign, population, opened.organisation, sources, requirements))
+            coordinator = Coordinator(
+                campaign,
+                population,
+                links,
+                tally,
+                Headcount(population, links, _counters(opened.organisation)),
+                target_gone=opened.gone,
+                on_progress=on_progress,
+            )
+            try:
+                with _interrupted_by_signals(coordinator.interrupt):
+                    await coordinator.run()
+            finally:
+                if coordinator.ending.interrupted:
+                    kill_local_workers()
+            return Finished(tally.finish(coordinator.ending, _now()), store.folder)
+
+
+def source_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Single addresses and ranges (``127.0.30.1-127.0.30.9``) as a list; raises ``ProfileError``."""
+    addresses: dict[str, None] = {}
+    for text in texts:
+        first_text, _, last_text = text.partition("-")
+        try:
+            first, last = IPv4Address(first_text.strip()), IPv4Address((last_text or first_text).strip())
+        except AddressValueError as error:
+            raise ProfileError(f"source_ip: {text!r}: {error}") from None
+        count = int(last) - int(first) + 1
+        if not 1 <= count <= MOST_SOURCE_ADDRESSES:
+            raise ProfileError(
+                f"source_ip: {text!r} is not a range of 1 to {MOST_SOURCE_ADDRESSES:,} addresses"
+            )
+        addresses |= dict.fromkeys(str(first + step) for step in range(count))
+    return tuple(addresses)
+
+
+@contextmanager
+def _interrupted_by_signals(interrupt: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _counters(organisation: Organisation) -> dict[str, Counter]:
+    """The mock always counts; this machine's kernel can if the roles are on it."""
+    counters: dict[str, Counter] = {"mock": MockCounter(organisation.counters_url)}
+    if all(ip_address(cas.address).is_loopback for cas in organisation.cas):
+        counters["kernel"] = KernelCounter(organisation_filters(msgspec.to_builtins(organisation)))
+    return counters
+
+
+def _record(campaign: Campaign, population: Population, target: Target, started: datetime) -> RunRecord:
+    return RunRecord(
+        campaign=library.to_table(campaign),
+        client_types={group.client.name: library.to_table(group.client) for group in population.groups},
+        message_profiles={group.profile.name: library.to_table(group.profile) for group in population.groups},
+        seed=campaign.seed,
+        target=target.name,
+        started=started.isoformat(timespec="milliseconds"),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

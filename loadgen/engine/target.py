@@ -1,0 +1,127 @@
+"""What a run is directed at: a mock organisation that it starts for itself, or one that runs already."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiohttp
+
+from loadgen.client.organisation import Organisation
+from loadgen.errors import ProfileError, TransportError
+
+START_PATIENCE_S: Final = 30.0
+STOP_PATIENCE_S: Final = 10.0
+LONGEST_LINE: Final = 1 << 20
+_HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
+
+
+class Target:
+    """A mock organisation and, if it is ours, its process."""
+
+    def __init__(self, name: str, organisation: Organisation, process: Process | None = None) -> None:
+        self.name = name
+        self.organisation = organisation
+        self._process = process
+
+    def gone(self) -> str:
+        """How the mock ended, if it was ours and has; else ""."""
+        if self._process is None or self._process.returncode is None:
+            return ""
+        return f"the mock organisation ended by itself ({_describe_exit(self._process.returncode)})"
+
+
+@asynccontextmanager
+async def open_target(text: str, users: int) -> AsyncIterator[Target]:
+    """The target that ``text`` names: ``mock``, or ``mock=URL`` with a running mock's address for counters.
+
+    Raises :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
+    """
+    kind, separator, url = text.partition("=")
+    if kind != "mock" or (separator and not url.startswith("http://")):
+        raise ProfileError(
+            f"option: target: {text!r} is not known; allowed: mock (started for this run), or "
+            "mock=http://ADDRESS:PORT (the counters_url of a running 'loadgen mock')"
+        )
+    if separator:
+        yield Target(text, await _ask(url, users))
+        return
+    process = await _start(users)
+    try:
+        if process.stdout is None:
+            raise AssertionError("its output is a pipe")
+        yield Target(text, await _first_line(process, process.stdout), process)
+    finally:
+        await _stop(process)
+
+
+async def _start(users: int) -> Process:
+    """A session of its own keeps Ctrl-C from it; its standard input ends with this process, and it too."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mock_server", "--json"),
+        *("--users", str(users), "--base-address", _own_addresses()),
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=LONGEST_LINE,
+        start_new_session=True,
+    )
+
+
+def _own_addresses() -> str:
+    """Runs at the same time get loopback addresses of their own, so they do not disturb each other."""
+    pid = os.getpid()
+    return f"127.{16 + pid % 200}.{pid // 200 % 250}.0"
+
+
+async def _first_line(process: Process, output: asyncio.StreamReader) -> Organisation:
+    try:
+        async with asyncio.timeout(START_PATIENCE_S):
+            line = await output.readline()
+            if not line:
+                await process.wait()
+    except TimeoutError:
+        raise TransportError(f"the mock organisation was not ready after {START_PATIENCE_S:g} s") from None
+    if not line:
+        how = _describe_exit(process.returncode or 0)
+        raise TransportError(f"the mock organisation did not start ({how}); try 'python -m mock_server'")
+    return Organisation.decode(line, "the mock's first line")
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_PATIENCE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def _ask(url: str, users: int) -> Organisation:
+    address = f"{url.rstrip('/')}/organisation"
+    try:
+        async with aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session, session.get(address) as answer:
+            text = await answer.read()
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise TransportError(
+            f"{address}: {str(error) or type(error).__name__}; is the mock running?"
+        ) from None
+    if status != 200:
+        raise TransportError(f"{address} answered {status}; give the counters_url of a running mock")
+    organisation = Organisation.decode(text, address)
+    if organisation.accounts.count < users:
+        raise ProfileError(
+            f"option: target: {url} has {organisation.accounts.count:,} accounts, and this campaign needs "
+            f"{users:,}; start it with --users {users}"
+        )
+    return organisation
+
+
+def _describe_exit(status: int) -> str:
+    return f"killed by signal {-status}" if status < 0 else f"exit status {status}"
