@@ -201,19 +201,18 @@ class Association:
 
         A server that did not grant KEEP_CONNECTION_ON_ORPHAN in ``features`` may close the connection for it.
         """
-        if self.abandon(call_id):
+        if call_id in self._calls:
             self._outgoing.append(wire.Orphaned(call_id).encode())
+        self.abandon(call_id)
 
-    def abandon(self, call_id: int) -> bool:
-        """Stop waiting for a call without a word: a late answer is dropped. False if it was never sent."""
+    def abandon(self, call_id: int) -> None:
+        """Stop waiting for a call without a word: a late answer is dropped."""
         if self._waiting.pop(call_id, None):
-            return False
+            return
         if call_id not in self._calls:
             raise LocalProtocolError(f"call {call_id} is not outstanding")
-        del self._calls[call_id]
         self._abandoned |= {call_id}
-        self._send_waiting()
-        return True
+        self._finish(call_id)
 
     def pdus_to_send(self) -> list[bytes]:
         """All that was queued, once."""
@@ -352,11 +351,8 @@ class Association:
         return pdus
 
     def _finish(self, call_id: int) -> None:
+        """A call is over; on a connection that carries one at a time it is the next one's turn."""
         del self._calls[call_id]
-        self._send_waiting()
-
-    def _send_waiting(self) -> None:
-        """The next call's turn, on a connection that carries one at a time."""
         if self._waiting:
             call_id = next(iter(self._waiting))
             self._outgoing += self._waiting.pop(call_id)

@@ -26,12 +26,11 @@ PLAIN = b"HTTP/1.1 200 Success\r\nContent-Type: application/rpc\r\nContent-Lengt
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 RPC_ERROR = b"HTTP/1.0 503 RPC Error: 6ba\r\n\r\n"
-CHALLENGE = (
-    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM VHlwZSAy\r\nContent-Length: 6\r\n\r\n<html>"
-)
+CHALLENGE = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM VHlwZSAy\r\nContent-Length: 6\r\n\r\n<html>"
 REFUSED = (
     b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\n"
-    b'WWW-Authenticate: Basic realm="msrpc realm", charset="utf-8"\r\nContent-Length: 14\r\n\r\nUnauthorized\r\n'
+    b'WWW-Authenticate: Basic realm="msrpc realm", charset="utf-8"\r\n'
+    b"Content-Length: 14\r\n\r\nUnauthorized\r\n"
 )
 L202 = b"HTTP/1.1 503 L-202 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 EOF = None
@@ -93,7 +92,9 @@ ANSWERS = {
     ),
     "plain, without a body": ([b"HTTP/1.1 200 Success\r\nContent-Length: 0\r\n\r\n" + A3], [], LOST),
     "until closed": ([b"HTTP/1.0 200 Success\r\n\r\n" + A3, EOF], [A3], LOST),
-    "chunked": ([CHUNKED + chunk(A3[:10]) + chunk(A3[10:] + PING[:3]) + chunk(PING[3:])], [A3, PING], type(None)),
+    "chunked": (
+        [CHUNKED + chunk(A3[:10]) + chunk(A3[10:] + PING[:3]) + chunk(PING[3:])], [A3, PING], type(None),
+    ),
     "chunked, to its end": ([CHUNKED + chunk(A3) + b"0\r\n\r\n"], [A3], LOST),
     "chunked, broken": ([CHUNKED + chunk(A3) + b"what?\r\n"], [A3], ODD),
     "informational": ([CONTINUE + CONTINUE + PLAIN + A3], [A3], type(None)),

@@ -25,7 +25,7 @@ def test_worked_sequence_of_the_reference():
 
 
 def test_recorded_transfer():
-    """Ours would be the acknowledgements that the recorded client sent; those of the server fit in our window."""
+    """We would acknowledge as the recorded client did; what the server acknowledged fits in our window."""
     receiver, sender = ReceiveWindow(262144), SendWindow(262144)
     said: dict[str, list[FlowControlAck]] = {"C": [], "S": []}
     due = []
@@ -55,7 +55,15 @@ def test_a_pdu_needs_more_room_than_its_size(size, admitted):
 
 @pytest.mark.parametrize(
     ("bytes_received", "available_window", "available"),
-    [(600, 1000, 1000), (0, 1000, 400), (0, 600, 0), (600, 0, 0), (0, 599, None), (600, 1001, None), (601, 1000, None)],
+    [
+        (600, 1000, 1000),
+        (0, 1000, 400),
+        (0, 600, 0),
+        (600, 0, 0),
+        (0, 599, None),
+        (600, 1001, None),
+        (601, 1000, None),
+    ],
 )
 def test_acknowledgements_between_nothing_and_the_window(bytes_received, available_window, available):
     window = SendWindow(1000)
