@@ -47,7 +47,7 @@ _SUSPECT = (
 )
 _ERROR = "8388608"
 _REQUEST, _RTS = "0", "20"
-_NEGATIVE_ANCE = "9"
+_NEGATIVE_ANCE = "0x00000009"
 _NSPI_WITHOUT_DISSECTION = frozenset({2, 4, 6, 8, 10, 11, 12, *range(13, 21)})
 
 
@@ -99,14 +99,11 @@ class _Row:
         return "async MAPI" in self.info and self.opnum == "0"
 
 
-def judge_capture(
-    capture: Path, ports: Collection[int] = (), *, finished: bool = True, password: str | None = None
-) -> list[str]:
+def judge_capture(capture: Path, ports: Collection[int] = (), *, finished: bool = True) -> list[str]:
     """What tshark has against the virtual connections in ``capture`` (pcap or pcapng); nothing is well.
 
     ``ports``: look only at TCP connections from or to these (the proxies' and the servers' ports); all if
     empty. ``finished=False``: connections may be cut or still be open, so requests may be without response.
-    ``password``: opens what NTLM sealed.
 
     A complaint says hop, cookie, frame of the folded capture, and what is wrong. A capture without any
     virtual connection, one that lacks segments, and bytes that are no PDU are complaints too.
@@ -115,18 +112,16 @@ def judge_capture(
         conversations = fold(read_capture(capture, ports))
     except FoldError as error:
         return [str(error)]
-    return judge(conversations, finished=finished, password=password)
+    return judge(conversations, finished=finished)
 
 
-def judge(
-    conversations: Iterable[Conversation], *, finished: bool = True, password: str | None = None
-) -> list[str]:
+def judge(conversations: Iterable[Conversation], *, finished: bool = True) -> list[str]:
     """The complaints about conversations that are folded already; see :func:`judge_capture`."""
     judged = list(conversations)
     if not judged:
         return ["there is no virtual connection in the capture"]
     complaints = []
-    for row in _rows(judged, " || ".join(_SUSPECT), password):
+    for row in _rows(judged, " || ".join(_SUSPECT)):
         complaint = row.complaint(finished=finished)
         if complaint is not None:
             conversation = judged[int(row.stream)]
@@ -137,10 +132,10 @@ def judge(
 
 def descriptions(conversation: Conversation) -> list[str]:
     """What tshark calls each PDU of a conversation."""
-    return [row.info.strip(" ,") for row in _rows([conversation], "tcp.len > 0", None)]
+    return [row.info.strip(" ,") for row in _rows([conversation], "tcp.len > 0")]
 
 
-def _rows(conversations: list[Conversation], display_filter: str, password: str | None) -> list[_Row]:
+def _rows(conversations: list[Conversation], display_filter: str) -> list[_Row]:
     with tempfile.TemporaryDirectory() as folder:
         folded = Path(folder, "folded.pcap")
         write_capture(folded, conversations)
@@ -154,8 +149,6 @@ def _rows(conversations: list[Conversation], display_filter: str, password: str 
             "-Y",
             display_filter,
         ]
-        if password is not None:
-            command += ["-o", f"ntlmssp.nt_password:{password}"]
         command += ["-T", "fields", *(word for name in _FIELDS for word in ("-e", name))]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [_Row(*line.split("\t")) for line in output.splitlines()]
