@@ -14,7 +14,7 @@ _U64 = Struct("<Q")
 
 
 class Reader:
-    """A cursor over ``data``; every read names the field that it reads, so an error can say which one was bad.
+    """A cursor over ``data``; every read names its field, so that an error can say which one was bad.
 
     Alignment counts from the start of ``data``. All methods raise :class:`WireError` when the bytes run out.
     """
@@ -183,7 +183,7 @@ class Writer:
 
 
 def decode_utf16(raw: bytes, field: str, offset: int) -> str:
-    """UTF-16LE text of the field at ``offset``; raises :class:`WireError` for an odd length or a lone surrogate."""
+    """UTF-16LE text of the field at ``offset``; raises :class:`WireError` for what is none."""
     try:
         return raw.decode("utf-16-le")
     except UnicodeDecodeError as error:
