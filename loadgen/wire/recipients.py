@@ -115,7 +115,7 @@ def exchange_recipient(
         display_type=display_type,
         x500_dn=legacy_dn[prefix_used:],
         display_name=display_name,
-        simple_display_name=display_name,
+        simple_display_name=legacy_dn.rpartition("=")[2],
     )
 
 
