@@ -49,8 +49,8 @@ def test_minor_version_1_and_a_bare_header_are_fine(header: str) -> None:
     assert frag_length(bytes.fromhex(header)) in {0x48, 0x10}
 
 
-def test_a_verifier_is_split_off_the_body() -> None:
-    auth = AuthVerifier(10, 6, 79231, b"token", b"pad")
+@pytest.mark.parametrize("auth", [None, AuthVerifier(10, 6, 79231, b"token", b"pad")])
+def test_a_verifier_is_split_off_the_body(auth: AuthVerifier | None) -> None:
     pdu = close_pdu(PduType.ORPHANED, 3, 7, b"body", auth)
     flags, call_id, reader, found = open_pdu(pdu, PduType.ORPHANED)
     assert (flags, call_id, reader.rest(), found) == (3, 7, b"body", auth)
