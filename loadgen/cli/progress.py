@@ -75,9 +75,9 @@ def line(progress: Progress) -> str:
     """Progress as one line of text."""
     users = f"{progress.users:,}/{progress.users_planned:,}"
     return (
-        f"{progress.phase:<9} {progress.phase_s:5.0f} s  users {users}  connections {progress.connections:,}  "
-        f"{progress.operations_per_s:,.0f} ops/s  p50 {_ms(progress.p50_ms)}  p99 {_ms(progress.p99_ms)}  "
-        f"failed {progress.failed:,}" + (f"  skipped {progress.skipped:,}" if progress.skipped else "")
+        f"{progress.phase:<9} {progress.phase_s:5.0f} s  users {users}  connections {progress.connections:,}"
+        f"  {progress.operations_per_s:,.0f} ops/s  p50 {_ms(progress.p50_ms)}  p99 {_ms(progress.p99_ms)}"
+        f"  failed {progress.failed:,}" + (f"  skipped {progress.skipped:,}" if progress.skipped else "")
     )
 
 

@@ -1,11 +1,24 @@
 """A loop whose time jumps: tests wait for hours in milliseconds, and every figure comes out exactly."""
 
 import asyncio
+import itertools
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
+
+from loadgen.client.account import Account
+from loadgen.client.client_type import ClientType, ConnectionCounts, DirectoryWork, StartupCounts
+from loadgen.client.message import NewMessage, OutgoingMessage
+from loadgen.engine.surroundings import Surroundings
+from loadgen.errors import PeerError
+from loadgen.measure.recorder import Recorder
+from loadgen.measure.sample import Sample
+from loadgen.workload.campaign import Population, UserGroup
+from loadgen.workload.duration import Duration
+from loadgen.workload.profile import MessageProfile
 
 
 class JumpingSelector(selectors.SelectSelector):
@@ -60,3 +73,211 @@ def run(clock: FakeTime) -> Callable[[Coroutine[Any, Any, Any]], Any]:
             return runner.run(main)
 
     return run_to_end
+
+
+class FakeClient:
+    """A target whose every delay is known; ``delays`` by method, ``errors`` by method, one per call."""
+
+    def __init__(self, world: "World", account: Account, startup: bool, on_notify, on_lost) -> None:
+        self.world = world
+        self.account = account
+        self.startup = startup
+        self.on_notify = on_notify
+        self.on_lost = on_lost
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.virtual_connections: dict[str, int] = {}
+        self.news: list[NewMessage] = []
+        self.sent: list[OutgoingMessage] = []
+        self.is_aborted = False
+
+    @property
+    def notifies(self) -> bool:
+        return self.world.notifies
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self.world.poll_interval_s
+
+    async def _call(self, method: str) -> None:
+        world = self.world
+        world.calls.append((method, self.account.index, world.clock.now_ns))
+        error = world.errors.get(method)
+        await asyncio.sleep(world.delay(method))
+        self.bytes_sent += world.octets.get(method, 0)
+        if error is not None:
+            raise error.pop(0) if isinstance(error, list) and error else error
+
+    async def log_on(self) -> None:
+        await self._call("log_on")
+        self.virtual_connections = {"mail": 1, "directory": 1} | ({"referral": 1} if self.startup else {})
+
+    async def end_startup(self) -> None:
+        await self._call("end_startup")
+        self.virtual_connections.pop("referral", None)
+
+    async def resolve_names(self, recipients) -> None:
+        await self._call("resolve_names")
+
+    async def send_message(self, message: OutgoingMessage) -> None:
+        await self._call("send_message")
+        self.sent.append(message)
+        for recipient in message.recipients:
+            self.world.deliver(recipient.index, message.key)
+
+    async def fetch_news(self) -> list[NewMessage]:
+        await self._call("fetch_news")
+        news, self.news = self.news, []
+        return news
+
+    async def read_message(self, message_id: int, expected_key: str) -> None:
+        await self._call("read_message")
+
+    async def delete_message(self, message_id: int) -> None:
+        await self._call("delete_message")
+
+    async def browse_address_book(self) -> None:
+        await self._call("browse_address_book")
+
+    async def log_off(self) -> None:
+        await self._call("log_off")
+        self.virtual_connections = {}
+
+    def abort(self) -> None:
+        self.is_aborted = True
+        self.virtual_connections = {}
+
+
+class World:
+    """Accounts and clients, and what the clients of this test meet. Times in seconds."""
+
+    def __init__(self, clock: FakeTime) -> None:
+        self.clock = clock
+        self.delays: dict[str, float | list[float]] = {}
+        self.errors: dict[str, PeerError | list[PeerError]] = {}
+        self.octets: dict[str, int] = {}
+        self.notifies = True
+        self.poll_interval_s = 60.0
+        self.calls: list[tuple[str, int, int]] = []
+        self.clients: list[FakeClient] = []
+        self._message_ids = itertools.count(1)
+
+    def delay(self, method: str) -> float:
+        """The next of a list of delays, whose last one stays; else the one there is; else none."""
+        delay = self.delays.get(method, 0.0)
+        if isinstance(delay, list):
+            return delay.pop(0) if len(delay) > 1 else delay[0]
+        return delay
+
+    def account(self, index: int) -> Account:
+        name = f"user{index}"
+        return Account(index, name, "secret", name, name.title(), f"/cn={name}", f"{name}@test", "MBX", "PF")
+
+    def connect(self, account, client_type, *, startup, probe, on_notify, on_lost) -> FakeClient:
+        client = FakeClient(self, account, startup, on_notify, on_lost)
+        self.clients.append(client)
+        return client
+
+    def client(self, index: int) -> FakeClient:
+        """The latest client of a user."""
+        return next(client for client in reversed(self.clients) if client.account.index == index)
+
+    def deliver(self, index: int, key: str) -> None:
+        """Puts a message into a mailbox and tells its owner, if he is to be told."""
+        client = self.client(index)
+        client.news.append(NewMessage(next(self._message_ids), key))
+        if self.notifies:
+            client.on_notify()
+
+    def times_of(self, method: str) -> list[float]:
+        """When a method was called, in seconds, whoever called it."""
+        return [at_ns / 1e9 for name, _, at_ns in self.calls if name == method]
+
+
+@pytest.fixture
+def world(clock: FakeTime) -> World:
+    return World(clock)
+
+
+CLIENT = ClientType(
+    name="fake",
+    title="Fake",
+    version="12.0.4518.1014",
+    notification="asynchronous",
+    connections=ConnectionCounts(mail=1, directory=1),
+    startup=StartupCounts(referral=1),
+    directory=DirectoryWork(names_resolved_per_message=4),
+)
+PROFILE = MessageProfile(
+    name="fake",
+    title="Fake",
+    sent_per_day=2,
+    received_per_day=8,
+    read_per_day=8,
+    deleted_per_day=4,
+    think_before_read=Duration(10),
+    think_before_delete=Duration(20),
+)
+
+
+@pytest.fixture
+def population_of() -> Callable[..., Population]:
+    """Makes a population of one group; keys of the message profile may be changed."""
+
+    def make(users: int, **changes: object) -> Population:
+        profile = msgspec.structs.replace(PROFILE, **changes)
+        return Population((UserGroup(users=users, client=CLIENT, profile=profile),))
+
+    return make
+
+
+class Ear(Recorder):
+    """A recorder that also keeps every sample and lag, so that tests see them to the nanosecond."""
+
+    def __init__(self, now_ns: int) -> None:
+        super().__init__(0, now_ns)
+        self.samples: list[Sample] = []
+        self.lags: list[tuple[str, int]] = []
+
+    def record(self, sample: Sample, example: str = "") -> None:
+        self.samples.append(sample)
+        super().record(sample, example)
+
+    def lag(self, operation: str, due_ns: int, fired_ns: int) -> None:
+        self.lags.append((operation, fired_ns - due_ns))
+        super().lag(operation, due_ns, fired_ns)
+
+    def times_ms(self, operation: str) -> list[tuple[float, float]]:
+        """(response time, service time) of each sample of an operation, in order of their ends."""
+        return [
+            ((each.ended_ns - each.due_ns) / 1e6, (each.ended_ns - each.started_ns) / 1e6)
+            for each in self.samples
+            if each.operation == operation
+        ]
+
+    def lags_ms(self, operation: str) -> list[float]:
+        return [lag_ns / 1e6 for name, lag_ns in self.lags if name == operation]
+
+
+@pytest.fixture
+def ear(clock: FakeTime) -> Ear:
+    return Ear(clock())
+
+
+@pytest.fixture
+def make_surroundings(clock: FakeTime, world: World, ear: Ear):
+    """Makes surroundings on the running loop."""
+
+    def make(capacity: int = 100, speed: float = 1.0) -> Surroundings:
+        ear.measure_between(0, 10**18)
+        return Surroundings(
+            clock=clock,
+            recorder=ear,
+            connect=world.connect,
+            account=world.account,
+            speed=speed,
+            capacity=capacity,
+        )
+
+    return make
+
