@@ -280,4 +280,3 @@ def make_surroundings(clock: FakeTime, world: World, ear: Ear):
         )
 
     return make
-
