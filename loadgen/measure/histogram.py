@@ -21,7 +21,7 @@ PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p999"
 class Histogram:
     """Durations from 1 us to 10 min with three significant digits. What lies outside counts at the edge.
 
-    ``clamped`` says how many values that was.
+    ``clamped`` says how many values were negative or too long.
     """
 
     __slots__ = ("_hdr", "clamped")
@@ -36,11 +36,14 @@ class Histogram:
         return int(self._hdr.total_count)
 
     def record_ns(self, duration_ns: int) -> None:
-        """Counts one duration, rounded to whole microseconds."""
+        """Counts one duration, rounded to whole microseconds, and to one if it is shorter."""
         value = (duration_ns + 500) // 1000
-        if not LOWEST_US <= value <= HIGHEST_US:
+        if value < LOWEST_US:
+            self.clamped += duration_ns < 0
+            value = LOWEST_US
+        elif value > HIGHEST_US:
             self.clamped += 1
-            value = LOWEST_US if value < LOWEST_US else HIGHEST_US
+            value = HIGHEST_US
         self._hdr.record_value(value)
 
     def clear(self) -> None:

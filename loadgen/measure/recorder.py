@@ -118,7 +118,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     histograms: dict[str, EncodedHistogram] = {}
     """By tag: ``<operation>.<response|service|lag>`` or ``<layer>.service``."""
     clamped: int = 0
-    """Values that lay outside 1 us to 10 min and were counted at the edge."""
+    """Values that were negative or above 10 min, and were counted at the edge."""
     traffic: list[Traffic] = []
     submitted: list[Submitted] = []
     arrived: list[Arrived] = []

@@ -320,7 +320,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [line.decode() for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ def of(
         )
     if summary["generator"]["clamped"]:
         yield (
-            f"{summary['generator']['clamped']:,} times lay outside 1 us to 10 min and count at the edge. "
+            f"{summary['generator']['clamped']:,} times were negative or above 10 min and count at the edge. "
             "Do not read maxima of 10 min as such."
         )
     if summary["unexpected_deliveries"]:
