@@ -6,7 +6,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from loadgen.wire.rop.base import RopResponse
-from loadgen.wire.rop.buffer import NO_HANDLE
 from mock_server.session import ServerObject, Session
 
 NULL_OBJECT: Final = 0x000004B9
@@ -58,6 +57,8 @@ class BufferFormatError(Exception):
 class RopCall(msgspec.Struct):
     """One ROP being carried out: the handle table of its buffer, and the room that its response may take.
 
+    All handle indexes of the ROP are known to be within the table.
+
     ``room`` is in bytes. ``first`` is set on the first ROP of a buffer, for which no more room can be had.
     """
 
@@ -69,7 +70,7 @@ class RopCall(msgspec.Struct):
 
     def find(self, index: int, kind: type[ObjectT], *, missing: int = NULL_OBJECT) -> ObjectT:
         """The object at a handle index; raises :class:`RopError` if there is none, or one of another kind."""
-        found = self.session.objects.get(self._handle(index))
+        found = self.session.objects.get(self.handles[index])
         if found is None or found.logon_id != self.logon_id:
             raise RopError(missing)
         if not isinstance(found, kind):
@@ -78,31 +79,19 @@ class RopCall(msgspec.Struct):
 
     def open(self, index: int, opened: ServerObject) -> None:
         """Put a new object's handle at a handle index."""
-        self._handle(index)
         self.handles[index] = self.session.open(opened, self.logon_id)
 
     def log_on(self, index: int, logon: ServerObject) -> None:
         """Put a new logon's handle at a handle index."""
-        self._handle(index)
         self.handles[index] = self.session.log_on(logon, self.logon_id)
-
-    def nothing_at(self, index: int) -> None:
-        """What should have been opened could not be."""
-        self._handle(index)
-        self.handles[index] = NO_HANDLE
 
     def release(self, index: int) -> None:
         """Forget the object at a handle index; one that is not there is no matter ([MS-OXCROPS] 3.2.5.3)."""
-        self.session.release(self._handle(index))
-
-    def _handle(self, index: int) -> int:
-        if index >= len(self.handles):
-            raise BufferFormatError
-        return self.handles[index]
+        self.session.release(self.handles[index])
 
 
 Handler: TypeAlias = Callable[[RopCall, Any], RopResponse]
 """Carries one kind of ROP out; the request's class is its key in a table of handlers.
 
-Raises :class:`RopError`, :class:`BufferTooSmallError` or :class:`BufferFormatError`.
+Raises :class:`RopError` or :class:`BufferTooSmallError`.
 """

@@ -1,6 +1,7 @@
 """Carries out the ROPs of one EcDoRpcExt2 ([MS-OXCRPC] 3.1.4.2, [MS-OXCROPS] 3.2.5)."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -8,8 +9,8 @@ import msgspec
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Writer
 from loadgen.wire.extended_buffer import HEADER_SIZE, LARGEST_PAYLOAD
-from loadgen.wire.rop.base import OpeningRequest, RopErrorResponse, RopRequest, RopResponse
-from loadgen.wire.rop.buffer import read_requests
+from loadgen.wire.rop.base import RopErrorResponse, RopRequest, RopResponse
+from loadgen.wire.rop.buffer import NO_HANDLE, read_requests
 from loadgen.wire.rop.oxcnotif import RopPendingResponse
 from loadgen.wire.rop.oxcprpt import RopReadStreamRequest, RopWriteStreamResponse
 from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseRequest
@@ -63,12 +64,14 @@ _MOST_PAYLOADS: Final = 96
 def process(session: Session, payload: bytes, room: int, *, chain: bool) -> list[bytes]:
     """The payloads that answer ``payload``; with their headers they take at most ``room`` bytes.
 
-    Raises :class:`BufferFormatError` when the payload cannot be read.
+    Raises :class:`BufferFormatError` when the payload cannot be read, or names objects beyond its table.
     """
     try:
         requests, handles = read_requests(payload, _public_logons(session))
     except WireError:
         raise BufferFormatError from None
+    if any(index >= len(handles) for request in requests for index in _handle_indexes(request)):
+        raise BufferFormatError
     session.is_executing = True
     try:
         return _Processing(session, handles, room).run(requests, chain=chain)
@@ -116,8 +119,9 @@ class _Processing:
                 raise RopError(NOT_SUPPORTED)
             response: RopResponse | RopErrorResponse = handler(call, request)
         except RopError as error:
-            if isinstance(request, OpeningRequest):
-                call.nothing_at(request.output_handle_index)
+            output = getattr(request, "output_handle_index", None)
+            if output is not None:
+                call.handles[output] = NO_HANDLE
             response = _failure(request, error.code)
         start = len(self._writer)
         response.write(self._writer)
@@ -170,9 +174,18 @@ class _Processing:
             RopPendingResponse(session.index).write(self._writer)
 
 
+def _handle_indexes(request: RopRequest) -> list[int]:
+    return [getattr(request, name) for name in _index_fields(type(request))]
+
+
+@cache
+def _index_fields(kind: type[RopRequest]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name.endswith("_handle_index"))
+
+
 def _failure(request: RopRequest, code: int) -> RopResponse | RopErrorResponse:
     """The answer of a ROP that failed; some keep their fields then."""
-    index = next(getattr(request, name) for name in _ANSWERED_AT if hasattr(request, name))
+    index = getattr(request, next(name for name in _ANSWERED_AT if hasattr(request, name)))
     kind = request.response_type(code)
     if code not in kind.fields_present_for:
         return RopErrorResponse(request.rop_id, index, code)
