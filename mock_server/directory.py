@@ -58,6 +58,11 @@ class Server(msgspec.Struct, frozen=True, gc=False):
     dn: str
 
     @property
+    def display_name(self) -> str:
+        """What lists show."""
+        return self.name
+
+    @property
     def private_store_dn(self) -> str:
         """Distinguished name of its mailbox database, the home MDB of its users."""
         return self.dn + _PRIVATE_STORE
@@ -111,8 +116,13 @@ class Directory:
         return self.by_smtp(name) if "@" in name else self.by_alias(name.rpartition("\\")[2])
 
     def server_by_dn(self, dn: str) -> Server | None:
-        """The server with this distinguished name, or whose mailbox database has it."""
-        return self._servers_by_dn.get(dn.lower().removesuffix(_PRIVATE_STORE.lower()))
+        """The server with this distinguished name."""
+        return self._servers_by_dn.get(dn.lower())
+
+    def server_by_store_dn(self, dn: str) -> Server | None:
+        """The server whose mailbox database has this distinguished name."""
+        server_dn, rdn, rest = dn.lower().rpartition(_PRIVATE_STORE.lower())
+        return self.server_by_dn(server_dn) if rdn and not rest else None
 
     def server_by_host(self, name: str) -> Server | None:
         """The server with this NetBIOS name or fully qualified name."""

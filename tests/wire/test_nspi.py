@@ -269,6 +269,7 @@ def test_round_trip(message):
     [
         (0x3C, b"\x02\0\0\0", "lpETable"),  # dwETableCount is not the array's size
         (0x3C, b"\xa1\x86\x01\0", "dwETableCount"),  # 100,001
+        (0x40, b"\0\0\0\0", "dwETableCount"),  # one MId at a null pointer
         (0x54, b"\x02\0\0\0", "pPropTags"),  # max_count below the number of tags
         (0x58, b"\x02\0\0\0", "pPropTags"),  # cValues is not actual_count
         (0x5C, b"\x01\0\0\0", "pPropTags"),  # offset

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from loadgen.errors import WireError
 from loadgen.wire.ndr import NdrReader, NdrWriter
 from loadgen.wire.nspi.constants import INTERFACE, SUCCESS
 from loadgen.wire.nspi.restriction import Restriction, read_restriction, write_restriction
@@ -174,6 +175,8 @@ class NspiQueryRowsRequest(msgspec.Struct, frozen=True):
 def _read_explicit_table(reader: NdrReader) -> tuple[int, ...] | None:
     count = read_count(reader, "dwETableCount", MAX_ELEMENTS)
     if not reader.pointer("lpETable"):
+        if count:
+            raise WireError("dwETableCount", reader.offset - 8, f"{count} MIds at a null pointer")
         return None
     expect_max_count(reader, "lpETable", count)
     return read_words(reader, count, "lpETable")

@@ -11,7 +11,6 @@ PidTagInitials: Final = 0x3A0A001F
 PidTagPrimaryTelephoneNumber: Final = 0x3A1A001F
 PidTagTransmittableDisplayName: Final = 0x3A20001F
 PidTagAddressBookHomeMessageDatabase: Final = 0x8006001F
-PidTagAddressBookMember: Final = 0x8009000D
 PidTagAddressBookProxyAddresses: Final = 0x800F101F
 PidTagAddressBookNetworkAddress: Final = 0x8170101F
 PidTagAddressBookObjectGuid: Final = 0x8C6D0102
