@@ -13,7 +13,6 @@ from loadgen.client.account import Account
 from loadgen.client.client_type import ClientType, ConnectionCounts, DirectoryWork, StartupCounts
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.engine.surroundings import Surroundings
-from loadgen.errors import PeerError
 from loadgen.measure.recorder import Recorder
 from loadgen.measure.sample import Sample
 from loadgen.workload.campaign import Population, UserGroup
@@ -75,8 +74,15 @@ def run(clock: FakeTime) -> Callable[[Coroutine[Any, Any, Any]], Any]:
     return run_to_end
 
 
+def _next(given: Any) -> Any:
+    """A value, or the next of a list whose last one stays."""
+    if isinstance(given, list):
+        return given.pop(0) if len(given) > 1 else given[0]
+    return given
+
+
 class FakeClient:
-    """A target whose every delay is known; ``delays`` by method, ``errors`` by method, one per call."""
+    """A client whose target behaves as the :class:`World` says."""
 
     def __init__(self, world: "World", account: Account, startup: bool, on_notify, on_lost) -> None:
         self.world = world
@@ -102,11 +108,11 @@ class FakeClient:
     async def _call(self, method: str) -> None:
         world = self.world
         world.calls.append((method, self.account.index, world.clock.now_ns))
-        error = world.errors.get(method)
-        await asyncio.sleep(world.delay(method))
+        error = _next(world.errors.get(method))
+        await asyncio.sleep(_next(world.delays.get(method, 0.0)))
         self.bytes_sent += world.octets.get(method, 0)
         if error is not None:
-            raise error.pop(0) if isinstance(error, list) and error else error
+            raise error
 
     async def log_on(self) -> None:
         await self._call("log_on")
@@ -149,25 +155,21 @@ class FakeClient:
 
 
 class World:
-    """Accounts and clients, and what the clients of this test meet. Times in seconds."""
+    """Accounts and clients, and what the clients of a test meet.
+
+    ``delays`` in seconds and ``errors`` are by method: one for all calls, or a list whose last one stays.
+    """
 
     def __init__(self, clock: FakeTime) -> None:
         self.clock = clock
         self.delays: dict[str, float | list[float]] = {}
-        self.errors: dict[str, PeerError | list[PeerError]] = {}
+        self.errors: dict[str, Exception | list[Exception | None]] = {}
         self.octets: dict[str, int] = {}
         self.notifies = True
         self.poll_interval_s = 60.0
         self.calls: list[tuple[str, int, int]] = []
         self.clients: list[FakeClient] = []
         self._message_ids = itertools.count(1)
-
-    def delay(self, method: str) -> float:
-        """The next of a list of delays, whose last one stays; else the one there is; else none."""
-        delay = self.delays.get(method, 0.0)
-        if isinstance(delay, list):
-            return delay.pop(0) if len(delay) > 1 else delay[0]
-        return delay
 
     def account(self, index: int) -> Account:
         name = f"user{index}"

@@ -139,7 +139,6 @@ def test_who_is_refused_at_first_stays_away(run, clock, world, make_surroundings
 
 def test_who_loses_a_connection_drops_the_others_and_starts_again(play, world, ear):
     world.delays = {"log_on": 0.5}
-    world.errors = {"log_on": []}
 
     async def scenario(user, around):
         first = world.client(0)
@@ -153,7 +152,6 @@ def test_who_loses_a_connection_drops_the_others_and_starts_again(play, world, e
         assert not world.client(0).startup
         assert len(world.clients) == 2
 
-    del world.errors["log_on"]
     snapshot = play(scenario)
     assert snapshot.counts["read_message"].done == 1
     assert snapshot.counts["log_on"] == Counts(planned=2, done=2)
