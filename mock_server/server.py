@@ -246,14 +246,16 @@ class RpcServer:
         if cookie in self._open:
             self._open[cookie].close()
             raise RemoteProtocolError("another leg for a virtual connection that is open")
-        match self._waiting.pop(cookie, None), half:
-            case None, _:
-                self._waiting[cookie] = half
-                half.leg.belongs_to(_too_early, lambda: self.forget(cookie))
+        other = self._waiting.pop(cookie, None)
+        if other is None:
+            self._waiting[cookie] = half
+            half.leg.belongs_to(_too_early, lambda: self.forget(cookie))
+            return
+        match other, half:
             case (InLeg() as in_leg, OutLeg() as out_leg) | (OutLeg() as out_leg, InLeg() as in_leg):
                 self._open[cookie] = VirtualConnection(self, cookie, in_leg, out_leg)
-            case InLeg() | OutLeg() as first, _:
-                first.leg.close()
+            case _:
+                other.leg.close()
                 raise RemoteProtocolError("two legs of one kind for a virtual connection")
 
 

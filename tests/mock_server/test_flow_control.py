@@ -53,7 +53,14 @@ def test_a_pdu_needs_more_room_than_its_size(size, goes):
 
 @pytest.mark.parametrize(
     ("bytes_received", "available_window", "valid"),
-    [(600, 1000, True), (0, 600, True), (0, 599, False), (600, 1001, False), (601, 1000, False), (0, 1601, False)],
+    [
+        (600, 1000, True),
+        (0, 600, True),
+        (0, 599, False),
+        (600, 1001, False),
+        (601, 1000, False),
+        (0, 1601, False),
+    ],
 )
 def test_an_ack_lies_between_nothing_and_the_window(bytes_received, available_window, valid):
     sender, _ = opened(1000)

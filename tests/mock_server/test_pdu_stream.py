@@ -34,7 +34,12 @@ def test_a_proxy_does_not_require_the_banner(vector):
 
 @pytest.mark.parametrize(
     ("data", "banner"),
-    [(BANNER + b"\x05\x00", False), (b"ncacn_ip_tcp/1", True), (b"nonsense-and-more", True), (bytes(16), True)],
+    [
+        (BANNER + b"\x05\x00", False),
+        (b"ncacn_ip_tcp/1", True),
+        (b"nonsense-and-more", True),
+        (bytes(16), True),
+    ],
 )
 def test_anything_else_is_malformed(data, banner):
     with pytest.raises(WireError):

@@ -156,7 +156,11 @@ OUTBOUND = {
 def test_every_pair_moves_or_raises(make, allowed, sender, state, name):
     proxy = make(state)
     proxy._body_left = 1 << 30
-    say = (lambda data: proxy.receive_from_client(data, 0.0)) if sender == "client" else proxy.receive_from_server
+    say = (
+        (lambda data: proxy.receive_from_client(data, 0.0))
+        if sender == "client"
+        else proxy.receive_from_server
+    )
     if name in allowed.get((sender, state), ()):
         say(INPUTS[name])
     else:

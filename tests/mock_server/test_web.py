@@ -46,7 +46,11 @@ def test_any_cut_gives_the_same_channel():
 
 @pytest.mark.parametrize(
     "target",
-    ["/RPC/RpcProxy.dll?MBX1:6001", "http://mail:80/rpc/rpcproxy.dll?MBX1:6001", "/rpcwithcert/rpcproxy.dll?MBX1:6001"],
+    [
+        "/RPC/RpcProxy.dll?MBX1:6001",
+        "http://mail:80/rpc/rpcproxy.dll?MBX1:6001",
+        "/rpcwithcert/rpcproxy.dll?MBX1:6001",
+    ],
 )
 def test_forms_of_the_target(target):
     head = connection().receive(request(target=target, Content_Length=76))
@@ -79,7 +83,12 @@ def test_echo(length):
 def test_ntlm_negotiate_to_a_basic_only_server():
     """impacket first asks without a query, with Content-Length 0, and goes on with Basic on the same connection."""
     http = connection()
-    ntlm = {"Host": "mail", "Authorization": "NTLM TlRMTVNTUAAB", "Expect": "100-continue", "Content-Length": "0"}
+    ntlm = {
+        "Host": "mail",
+        "Authorization": "NTLM TlRMTVNTUAAB",
+        "Expect": "100-continue",
+        "Content-Length": "0",
+    }
     assert http.receive(request(target="/rpc/rpcproxy.dll", headers=ntlm)) is None
     answer = bytes(http.output)
     assert answer.startswith(b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="contoso.test"\r\n')
@@ -151,5 +160,7 @@ def test_minimum_timeout(pragma, milliseconds):
 
 
 def test_several_headers_of_one_name_are_joined():
-    data = request(Content_Length=76).replace(b"\r\n\r\n", b"\r\nPragma: No-cache\r\nPragma: MinConnTimeout=150\r\n\r\n")
+    data = request(Content_Length=76).replace(
+        b"\r\n\r\n", b"\r\nPragma: No-cache\r\nPragma: MinConnTimeout=150\r\n\r\n"
+    )
     assert connection().receive(data).minimum_timeout_ms == 150000
