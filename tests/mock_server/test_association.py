@@ -123,13 +123,8 @@ def multiplexed(server):
 
 
 def fragments(call_id, *stubs, opnum=0, context_id=0):
-    last = len(stubs) - 1
-    return [
-        Request(
-            call_id, context_id, opnum, stub, (FIRST_FRAG if not i else 0) | (LAST_FRAG if i == last else 0)
-        )
-        for i, stub in enumerate(stubs)
-    ]
+    flags = [FIRST_FRAG, *[0] * (len(stubs) - 2), LAST_FRAG]
+    return [Request(call_id, context_id, opnum, stub, flag) for stub, flag in zip(stubs, flags, strict=True)]
 
 
 def test_bind_and_call_as_written_out(server, vector):

@@ -1,4 +1,4 @@
-"""The proxy roles against PDUs written out from the specification; each (state, input) pair moves or raises."""
+"""The proxy roles against PDUs written out from the specification; each input in each state."""
 
 import pytest
 
@@ -26,8 +26,8 @@ def response(size=FRAGMENT):
     return Response(1, 0, bytes(size - 24)).encode()
 
 
-def inbound(state=ProxyState.WAIT_CLIENT, settings=ProxySettings()):
-    proxy = InboundProxy(settings, 1 << 30, 0.0, "192.0.2.10")
+def inbound(state=ProxyState.WAIT_CLIENT):
+    proxy = InboundProxy(ProxySettings(), 1 << 30, 0.0, "192.0.2.10")
     if state is not ProxyState.WAIT_CLIENT:
         proxy.receive_from_client(rts.conn_b1(VC, IN, 1 << 30, 300000, GROUP).encode(), 0.0)
     if state in (ProxyState.WAIT_SERVER, ProxyState.OPEN):
@@ -38,8 +38,8 @@ def inbound(state=ProxyState.WAIT_CLIENT, settings=ProxySettings()):
     return proxy
 
 
-def outbound(state=ProxyState.WAIT_CLIENT, settings=ProxySettings(), window=65536, **more):
-    proxy = OutboundProxy(settings, 76, 0.0, **more)
+def outbound(state=ProxyState.WAIT_CLIENT, window=65536, **more):
+    proxy = OutboundProxy(ProxySettings(), 76, 0.0, **more)
     if state is not ProxyState.WAIT_CLIENT:
         proxy.receive_from_client(rts.conn_a1(VC, OUT, window).encode(), 0.0)
     if state in (ProxyState.WAIT_SERVER, ProxyState.OPEN):
@@ -156,11 +156,13 @@ OUTBOUND = {
 def test_every_pair_moves_or_raises(make, allowed, sender, state, name):
     proxy = make(state)
     proxy._body_left = 1 << 30
-    say = (
-        (lambda data: proxy.receive_from_client(data, 0.0))
-        if sender == "client"
-        else proxy.receive_from_server
-    )
+
+    def say(data):
+        if sender == "client":
+            proxy.receive_from_client(data, 0.0)
+        else:
+            proxy.receive_from_server(data)
+
     if name in allowed.get((sender, state), ()):
         say(INPUTS[name])
     else:
@@ -288,7 +290,7 @@ def test_nothing_is_due_while_it_is_the_servers_turn(state):
 
 @pytest.mark.parametrize("state", STATES)
 def test_an_error_is_told_while_that_is_possible(state):
-    """On the IN channel there has been no response; on the OUT channel it begins when the server is reached."""
+    """On the IN channel there has been no response; the OUT channel's begins when the server is reached."""
     proxy = inbound(state)
     proxy.fail(0x6C0)
     assert proxy.data_to_client(0.0) == ERROR_6C0

@@ -41,9 +41,9 @@ class Peer:
         return self.leg.data_to_send()
 
 
-def make_server(settings=ServerSettings(banner=False)):
+def make_server(*, banner=False):
     interface = Interface(ECHO, {0: lambda _context, stub: stub})
-    return RpcServer(settings, Endpoint("MBX1", 6001, (interface,), RpcStatistics()))
+    return RpcServer(ServerSettings(banner=banner), Endpoint("MBX1", 6001, (interface,), RpcStatistics()))
 
 
 def pair(server, a2=A2, b2=B2):
@@ -58,7 +58,7 @@ def call(size, call_id=2):
 
 
 def test_the_banner_comes_first():
-    leg = Peer(make_server(ServerSettings()))
+    leg = Peer(make_server(banner=True))
     assert leg.hear() == BANNER
 
 

@@ -81,7 +81,7 @@ def test_echo(length):
 
 
 def test_ntlm_negotiate_to_a_basic_only_server():
-    """impacket first asks without a query, with Content-Length 0, and goes on with Basic on the same connection."""
+    """impacket asks without a query, with Content-Length 0, and goes on with Basic on the same connection."""
     http = connection()
     ntlm = {
         "Host": "mail",
