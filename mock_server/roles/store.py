@@ -5,7 +5,7 @@ from mock_server.mailbox import MailboxStore
 from mock_server.roles.mail_delivery import MailDelivery
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import CounterNames, rpc_server_role
-from mock_server.rpc.emsmdb import emsmdb_interfaces
+from mock_server.rpc.emsmdb import EmsmdbSettings, emsmdb_interfaces
 from mock_server.topology import ServerTable, Topology
 
 STORE_COUNTERS: CounterNames = {
@@ -17,11 +17,17 @@ STORE_COUNTERS: CounterNames = {
 }
 
 
+def emsmdb_settings(topology: Topology) -> EmsmdbSettings:
+    """What the stores of a topology say of themselves."""
+    major, minor, build, revision = map(int, topology.store.version.split("."))
+    return EmsmdbSettings((major, minor, build, revision), topology.store.polls_max_ms)
+
+
 def store_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
     """The mailbox store of ``server``."""
     store = MailboxStore(server.name, directory)
     addresses = {other.name: other.address for other in topology.mailbox}
     delivery = MailDelivery(store, addresses, topology.ports.delivery)
-    interfaces = emsmdb_interfaces(store, delivery)
+    interfaces = emsmdb_interfaces(store, delivery, emsmdb_settings(topology))
     rpc = rpc_server_role(topology, server, topology.ports.store, interfaces, "store", STORE_COUNTERS)
     return rpc, delivery
