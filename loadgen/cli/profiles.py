@@ -79,7 +79,7 @@ def validate_profiles(kind: str, names: tuple[str, ...], *, as_json: bool) -> No
         )
     else:
         for name, why in problems.items():
-            click.echo(f"{name}: {why or 'ok'}", err=why is not None)
+            click.echo(why or f"{name}: ok", err=why is not None)
     if any(problems.values()):
         raise click.exceptions.Exit(2)
 

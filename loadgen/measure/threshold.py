@@ -80,7 +80,7 @@ class Threshold(msgspec.Struct, frozen=True):
         value: Any = document
         for step in self.path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
-        return value
+        return value if isinstance(value, int | float) else None
 
     def broken_by(self, document: Document) -> str | None:
         """Why this does not hold for a summary, or None if it does; what was not measured breaks it."""

@@ -104,7 +104,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generator(msgspec.Struct, frozen=True, kw_only=True):
-    """The generator's own condition. Shares are of 1; ``clamped`` counts negative times and those above 10 min."""
+    """The generator's own condition. Shares are of 1; ``clamped``: times below 0 or above 10 min."""
 
     lag_ms: Latency
     cpu_s: float

@@ -108,23 +108,25 @@ def _cells(cell: Cell | None) -> Iterator[Text]:
 
 def _latency(summary: Summary) -> ConsoleRenderable:
     table = _table("Latency in ms: response from the due time, service from the start")
-    for title in ("operation", "time"):
-        table.add_column(title, no_wrap=True)
-    for title in ("done", "failed", "skipped", "p50", "p90", "p95", "p99", "p99.9", "max"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("operation", ratio=1)
+    table.add_column("time", no_wrap=True)
+    for title in ("p50", "p90", "p95", "p99", "p99.9", "max"):
+        table.add_column(title, justify="right", no_wrap=True, min_width=6)
     for name, operation in summary.operations.items():
         if operation.planned or operation.done or operation.failed or operation.skipped:
-            table.add_row(name, "response", *_counts(operation), *_figures(operation.response_ms))
-            table.add_row("", "service", "", "", "", *_figures(operation.service_ms), style="dim")
+            table.add_row(name, "response", *_figures(operation.response_ms))
+            table.add_row(_counts(operation), "service", *_figures(operation.service_ms), style="dim")
     return table
 
 
-def _counts(operation: Operation) -> Iterator[Text]:
-    """Done is followed by planned where they differ and there was a plan."""
-    all_done = operation.planned in (0, operation.done)
-    yield Text(f"{operation.done:,}" if all_done else f"{operation.done:,}/{operation.planned:,}")
-    for count in (operation.failed, operation.skipped):
-        yield Text(f"{count:,}", "bold red" if count else "")
+def _counts(operation: Operation) -> Text:
+    """How many were done, of how many if that was planned, and what went wrong."""
+    plan = f" of {operation.planned:,}" if operation.planned else ""
+    text = Text(f"  {operation.done:,}{plan} done")
+    for count, what in ((operation.failed, "failed"), (operation.skipped, "skipped")):
+        if count:
+            text.append(f", {count:,} {what}", "bold red")
+    return text
 
 
 def _figures(latency: Latency) -> Iterator[str]:
