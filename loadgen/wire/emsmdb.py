@@ -4,11 +4,13 @@ A context handle is 20 bytes: attributes (0), then the server's UUID. ``rgb_in``
 are extended buffers (:mod:`loadgen.wire.extended_buffer`) or empty.
 """
 
+from struct import Struct
 from typing import ClassVar, Final, Self, TypeAlias
 
 import msgspec
 
 from loadgen.errors import WireError
+from loadgen.wire.buffer import Reader
 from loadgen.wire.ndr import NdrReader, NdrWriter
 from loadgen.wire.pdu import SyntaxId
 
@@ -52,6 +54,24 @@ def words_from_version(version: Version, *, new_form: bool) -> VersionWords:
     if new_form:
         return major << 8 | minor, build | _NEW_FORM, revision
     return major, build, revision
+
+
+class _FixedStub(msgspec.Struct, frozen=True, gc=False):
+    """A stub of context handles and 32-bit integers alone, so that nothing needs padding."""
+
+    layout: ClassVar[Struct]
+
+    def encode(self) -> bytes:
+        """The stub."""
+        return self.layout.pack(*msgspec.structs.astuple(self))
+
+    @classmethod
+    def decode(cls, stub: bytes) -> Self:
+        """The parameters; raises :class:`WireError`."""
+        reader = Reader(stub)
+        parameters = cls(*reader.unpack(cls.layout, cls.__name__))
+        reader.expect_end(cls.__name__)
+        return parameters
 
 
 class EcDoConnectExRequest(msgspec.Struct, frozen=True):
@@ -264,22 +284,14 @@ class EcDoRpcExt2Response(msgspec.Struct, frozen=True):
         return response
 
 
-class EcDoDisconnectRequest(msgspec.Struct, frozen=True, gc=False):
+class EcDoDisconnectRequest(_FixedStub, frozen=True, gc=False):
     """Closes a session ([MS-OXCRPC] 3.1.4.3)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 1
+    layout: ClassVar[Struct] = Struct("<20s")
 
     context_handle: bytes
-
-    def encode(self) -> bytes:
-        """The request stub."""
-        return _encode_handle(self.context_handle)
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        return cls(_decode_handle(stub, "pcxh"))
 
     @staticmethod
     def decode_response(stub: bytes) -> "EcDoDisconnectResponse":
@@ -287,20 +299,13 @@ class EcDoDisconnectRequest(msgspec.Struct, frozen=True, gc=False):
         return EcDoDisconnectResponse.decode(stub)
 
 
-class EcDoDisconnectResponse(msgspec.Struct, frozen=True, gc=False):
+class EcDoDisconnectResponse(_FixedStub, frozen=True, gc=False):
     """The handle is gone ([MS-OXCRPC] 3.1.4.3)."""
+
+    layout: ClassVar[Struct] = Struct("<20sI")
 
     context_handle: bytes = NO_CONTEXT
     return_value: int = 0
-
-    def encode(self) -> bytes:
-        """The response stub."""
-        return _encode_handle(self.context_handle, self.return_value)
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        return cls(*_decode_handle_and_number(stub, "pcxh", "return value"))
 
 
 class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
@@ -346,41 +351,22 @@ class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
         return EcRRegisterPushNotificationResponse.decode(stub)
 
 
-class EcRRegisterPushNotificationResponse(msgspec.Struct, frozen=True, gc=False):
+class EcRRegisterPushNotificationResponse(_FixedStub, frozen=True, gc=False):
     """The registration's handle ([MS-OXCRPC] 3.1.4.5)."""
+
+    layout: ClassVar[Struct] = Struct("<20sII")
 
     context_handle: bytes
     notification_handle: int = 0
     return_value: int = 0
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        return _encode_handle(self.context_handle, self.notification_handle, self.return_value)
 
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        response = cls(reader.context_handle("pcxh"), reader.u32("hNotification"), reader.u32("return value"))
-        reader.expect_end("EcRRegisterPushNotification response")
-        return response
-
-
-class EcDummyRpcRequest(msgspec.Struct, frozen=True, gc=False):
+class EcDummyRpcRequest(_FixedStub, frozen=True, gc=False):
     """Asks whether anybody is there ([MS-OXCRPC] 3.1.4.6)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 6
-
-    def encode(self) -> bytes:
-        """The request stub, which is empty."""
-        return b""
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        NdrReader(stub).expect_end("EcDummyRpc request")
-        return cls()
+    layout: ClassVar[Struct] = Struct("")
 
     @staticmethod
     def decode_response(stub: bytes) -> "EcDummyRpcResponse":
@@ -388,42 +374,22 @@ class EcDummyRpcRequest(msgspec.Struct, frozen=True, gc=False):
         return EcDummyRpcResponse.decode(stub)
 
 
-class EcDummyRpcResponse(msgspec.Struct, frozen=True, gc=False):
+class EcDummyRpcResponse(_FixedStub, frozen=True, gc=False):
     """Somebody is ([MS-OXCRPC] 3.1.4.6)."""
+
+    layout: ClassVar[Struct] = Struct("<I")
 
     return_value: int = 0
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
-        writer.u32(self.return_value)
-        return writer.getvalue()
 
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        response = cls(reader.u32("return value"))
-        reader.expect_end("EcDummyRpc response")
-        return response
-
-
-class EcDoAsyncConnectExRequest(msgspec.Struct, frozen=True, gc=False):
+class EcDoAsyncConnectExRequest(_FixedStub, frozen=True, gc=False):
     """Asks for the handle on which EcDoAsyncWaitEx waits ([MS-OXCRPC] 3.1.4.4)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 14
+    layout: ClassVar[Struct] = Struct("<20s")
 
     context_handle: bytes
-
-    def encode(self) -> bytes:
-        """The request stub."""
-        return _encode_handle(self.context_handle)
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        return cls(_decode_handle(stub, "cxh"))
 
     @staticmethod
     def decode_response(stub: bytes) -> "EcDoAsyncConnectExResponse":
@@ -431,39 +397,24 @@ class EcDoAsyncConnectExRequest(msgspec.Struct, frozen=True, gc=False):
         return EcDoAsyncConnectExResponse.decode(stub)
 
 
-class EcDoAsyncConnectExResponse(msgspec.Struct, frozen=True, gc=False):
+class EcDoAsyncConnectExResponse(_FixedStub, frozen=True, gc=False):
     """The asynchronous context handle (ACXH), one per session ([MS-OXCRPC] 3.1.4.4)."""
+
+    layout: ClassVar[Struct] = Struct("<20sI")
 
     async_context_handle: bytes
     return_value: int = 0
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        return _encode_handle(self.async_context_handle, self.return_value)
 
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        return cls(*_decode_handle_and_number(stub, "pacxh", "return value"))
-
-
-class EcDoAsyncWaitExRequest(msgspec.Struct, frozen=True, gc=False):
+class EcDoAsyncWaitExRequest(_FixedStub, frozen=True, gc=False):
     """Waits until there is something to fetch, or about five minutes ([MS-OXCRPC] 3.3.4.1)."""
 
     interface: ClassVar[SyntaxId] = ASYNC_INTERFACE
     opnum: ClassVar[int] = 0
+    layout: ClassVar[Struct] = Struct("<20sI")
 
     async_context_handle: bytes
     flags: int = 0
-
-    def encode(self) -> bytes:
-        """The request stub."""
-        return _encode_handle(self.async_context_handle, self.flags)
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        return cls(*_decode_handle_and_number(stub, "acxh", "ulFlagsIn"))
 
     @staticmethod
     def decode_response(stub: bytes) -> "EcDoAsyncWaitExResponse":
@@ -471,26 +422,13 @@ class EcDoAsyncWaitExRequest(msgspec.Struct, frozen=True, gc=False):
         return EcDoAsyncWaitExResponse.decode(stub)
 
 
-class EcDoAsyncWaitExResponse(msgspec.Struct, frozen=True, gc=False):
+class EcDoAsyncWaitExResponse(_FixedStub, frozen=True, gc=False):
     """``flags`` has NOTIFICATION_PENDING, or the wait ran out ([MS-OXCRPC] 3.3.4.1)."""
+
+    layout: ClassVar[Struct] = Struct("<II")
 
     flags: int = 0
     return_value: int = 0
-
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
-        writer.u32(self.flags)
-        writer.u32(self.return_value)
-        return writer.getvalue()
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        response = cls(reader.u32("pulFlagsOut"), reader.u32("return value"))
-        reader.expect_end("EcDoAsyncWaitEx response")
-        return response
 
 
 def _read_version(reader: NdrReader, field: str) -> VersionWords:
@@ -531,25 +469,3 @@ def _read_varying_sized(reader: NdrReader, field: str) -> bytes:
 def _write_varying_sized(writer: NdrWriter, data: bytes) -> None:
     writer.conformant_varying_bytes(data)
     writer.u32(len(data))
-
-
-def _encode_handle(handle: bytes, *numbers: int) -> bytes:
-    writer = NdrWriter()
-    writer.context_handle(handle)
-    for number in numbers:
-        writer.u32(number)
-    return writer.getvalue()
-
-
-def _decode_handle(stub: bytes, field: str) -> bytes:
-    reader = NdrReader(stub)
-    handle = reader.context_handle(field)
-    reader.expect_end(field)
-    return handle
-
-
-def _decode_handle_and_number(stub: bytes, handle_field: str, number_field: str) -> tuple[bytes, int]:
-    reader = NdrReader(stub)
-    handle, number = reader.context_handle(handle_field), reader.u32(number_field)
-    reader.expect_end(number_field)
-    return handle, number
