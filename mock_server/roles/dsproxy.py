@@ -81,16 +81,33 @@ class _Side(asyncio.Protocol):
 
 
 class _FrontEnd(_Side):
-    """The side of the client, which is not read before the other side is there."""
+    """The side of the client, of whom one read is kept until the other side is there."""
 
     def __init__(self, role: DirectoryProxyRole) -> None:
         self._role = role
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
         self._role.connections += 1
         self._role.join(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is None:
+            self._early += data
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    def joined(self, other: _Side) -> None:
+        """The connection to the global catalog is open."""
+        self.other = other
+        if self._early:
+            other.transport.write(self._early)
+            self._early = b""
+            self.transport.resume_reading()
+        if self.ended:
+            other.transport.write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._role.connections -= 1
@@ -101,13 +118,12 @@ class _BackEnd(_Side):
     """The side of the global catalog."""
 
     def __init__(self, front: _FrontEnd) -> None:
-        self.other = front
+        self._front = front
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        front = self.other
-        if front is None or front.transport.is_closing():
+        if self._front.transport.is_closing():
             self.transport.abort()
-            return
-        front.other = self
-        front.transport.resume_reading()
+        else:
+            self.other = self._front
+            self._front.joined(self)
