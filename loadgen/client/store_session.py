@@ -22,13 +22,14 @@ class StoreSession:
     notifications came along with other answers. All calls raise :class:`~loadgen.errors.PeerError`.
     """
 
-    __slots__ = ("_connection", "_notifications", "_session", "_wait", "on_failure", "on_news")
+    __slots__ = ("_connection", "_notifications", "_session", "_wait", "_waiting", "on_failure", "on_news")
 
     def __init__(self, connection: RpcConnection, session: EmsmdbSession) -> None:
         self._connection = connection
         self._session = session
         self._notifications: list[RopNotifyResponse] = []
         self._wait: asyncio.Future[bytes] | None = None
+        self._waiting = False
         self.on_news: Callable[[], None] | None = None
         self.on_failure: Callable[[PeerError], None] | None = None
 
@@ -50,12 +51,15 @@ class StoreSession:
     async def wait_for_news(self) -> None:
         """From now on a call waits in the server for news (EcDoAsyncConnectEx, EcDoAsyncWaitEx)."""
         self._session.take_async_connected(await self._connection.call(self._session.connect_async()))
+        self._waiting = True
         self._wait_again()
 
     async def run(self, batch: RopBatch, *, chain: bool = False) -> RopResults:
         """Carries out ``batch``, all of which must succeed; keeps the notifications that come along."""
         response = await self._connection.call(self._session.execute(batch, chain=chain))
         results = self._session.take_executed(batch, response)
+        if self._waiting and self._wait is None:
+            self._wait_again()
         if results.notifications:
             self._notifications += results.notifications
             if batch.requests and self.on_news is not None:
@@ -98,11 +102,15 @@ class StoreSession:
             if self.on_failure is not None:
                 self.on_failure(error)
             return
-        self._wait_again()
-        if news and self.on_news is not None:
+        if not news:
+            self._wait_again()
+            return
+        self._wait = None  # the server would answer at once until the notifications are fetched
+        if self.on_news is not None:
             self.on_news()
 
     def _stop_waiting(self) -> None:
+        self._waiting = False
         if self._wait is not None:
             self._wait.remove_done_callback(self._waited)
             self._wait = None

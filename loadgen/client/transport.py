@@ -180,7 +180,6 @@ class VirtualConnection:
         self._await_answer(_OPENING, opening.ready, now + self._options.establishment_timeout_s)
         self._flush(now)
         await opening.ready
-        self._opening = None
 
     def connected(self, link: "_Link") -> None:
         """A channel has its socket."""
@@ -238,9 +237,15 @@ class VirtualConnection:
                 if not future.done():
                     future.set_exception(event.fault)
             case ContextsAccepted():
-                self._answer(_OPENING, b"")
+                self._on_bound()
             case ShutdownRequested():
                 raise ConnectionLost("the server asked to shut the connection down")
+
+    def _on_bound(self) -> None:
+        if self._opening is not None:
+            self._opening.begin("")
+            self._opening = None
+            self._answer(_OPENING, b"")
 
     def _answer(self, call_id: int, stub: bytes) -> None:
         future, _ = self._calls.pop(call_id)
