@@ -1,7 +1,7 @@
-"""Auxiliary blocks ([MS-OXCRPC] 2.2.2.2): how a client saw its earlier calls, and what a server tells of itself.
+"""Auxiliary blocks ([MS-OXCRPC] 2.2.2.2): how a client saw its calls, and what a server tells of itself.
 
-They are the payload of the extended buffers rgbAuxIn and rgbAuxOut. Each starts with AUX_HEADER: size of the whole
-block, version, type. Offsets in a block count from its header. All times are milliseconds.
+They are the payload of the extended buffers rgbAuxIn and rgbAuxOut. Each starts with AUX_HEADER: size of the
+whole block, version, type. Offsets in a block count from its header. All times are milliseconds.
 """
 
 from struct import Struct

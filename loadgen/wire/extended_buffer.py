@@ -26,7 +26,7 @@ _OBFUSCATED = bytes(byte ^ 0xA5 for byte in range(0x100))
 
 
 def write_payload(payload: bytes, allowed: int = COMPRESSED | XOR_MAGIC, *, last: bool = True) -> bytes:
-    """One payload behind its header, compressed where that gains, else obfuscated, as far as ``allowed`` says.
+    """One payload behind its header, compressed where that gains, else obfuscated, if ``allowed`` says so.
 
     Raises :class:`LocalProtocolError` for a payload longer than LARGEST_PAYLOAD.
     """

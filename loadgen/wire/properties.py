@@ -136,6 +136,8 @@ def _write_binary(writer: Writer, value: bytes) -> None:
 
 def _read_typed(reader: Reader) -> TypedPropertyValue:
     actual = reader.u16("PropertyType")
+    if actual == PtypUnspecified:
+        raise WireError("PropertyType", reader.offset - 2, "a value whose own type is unspecified")
     return TypedPropertyValue(actual, read_value(reader, actual))
 
 

@@ -80,6 +80,11 @@ def test_a_type_without_values_is_refused(kind):
         read_value(Reader(bytes(50)), kind)
 
 
+def test_a_value_of_unspecified_type_says_what_it_is():
+    with pytest.raises(WireError, match="unspecified"):
+        read_value(Reader(bytes(0x7000)), properties.PtypUnspecified)
+
+
 def test_a_tagged_value_starts_with_its_tag():
     wire = bytes.fromhex("1f003700 41000000")
     value = PropertyValue(PidTagSubject, "A")
