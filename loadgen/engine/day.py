@@ -18,7 +18,7 @@ AT_ONCE: Final = ThinkTimes(0, 0)
 
 
 class Day:
-    """What one user does from logging on until :meth:`end`. Polls and reactions outlast the schedule."""
+    """What one user does from logging on until logging off. Polls and reactions outlast the schedule."""
 
     __slots__ = (
         "_around",
@@ -63,12 +63,11 @@ class Day:
         if self._closed and self.user.group.profile.sent_per_day:
             self._send_closed()
 
-    def end(self) -> None:
-        """Nothing becomes due any more; the shard's timers are cleared by whoever ends the day of all."""
+    def end_schedule(self) -> None:
+        """Nothing new is sent or browsed; polls and reactions go on."""
         self._sends.clear()
         self._browses.clear()
         self._until_ns = 0
-        self._cancel_poll()
 
     def _await_send(self) -> None:
         if self._sends:
@@ -79,7 +78,7 @@ class Day:
             return
         number = self._sends.pop().number
         self._around.recorder.lag("send_message", due_ns, fired_ns)
-        self.user.begin("send_message", "mail", lambda client: self._send(client, number, due_ns))
+        self.user.begin("send_message", due_ns, "mail", lambda client: self._send(client, number, due_ns))
         self._await_send()
 
     def _send_closed(self) -> None:
@@ -94,7 +93,7 @@ class Day:
             self._around.loop.call_soon(self._send_closed)
 
         self._around.recorder.plan("send_message")
-        if not self.user.begin("send_message", "mail", send_then_next):
+        if not self.user.begin("send_message", now_ns, "mail", send_then_next):
             self._around.timers.at(now_ns + NS_PER_S, lambda _due, _fired: self._send_closed())
 
     async def _send(self, client: Client, number: int, due_ns: int) -> None:
@@ -128,7 +127,9 @@ class Day:
             return
         self._browses.pop()
         self._around.recorder.lag("browse_address_book", due_ns, fired_ns)
-        self.user.begin("browse_address_book", "directory", lambda client: self._browse(client, due_ns))
+        self.user.begin(
+            "browse_address_book", due_ns, "directory", lambda client: self._browse(client, due_ns)
+        )
         self._await_browse()
 
     async def _browse(self, client: Client, due_ns: int) -> None:
@@ -189,7 +190,7 @@ class Day:
 
         self._around.reactions -= 1
         self._arrive("read_message", due_ns, fired_ns)
-        self.user.begin("read_message", "mail", read)
+        self.user.begin("read_message", due_ns, "mail", read)
 
     def _delete_due(self, message: NewMessage, due_ns: int, fired_ns: int) -> None:
         async def delete(client: Client) -> None:
@@ -197,7 +198,7 @@ class Day:
 
         self._around.reactions -= 1
         self._arrive("delete_message", due_ns, fired_ns)
-        self.user.begin("delete_message", "mail", delete)
+        self.user.begin("delete_message", due_ns, "mail", delete)
 
     def _arrive(self, operation: str, due_ns: int, fired_ns: int) -> None:
         recorder = self._around.recorder
@@ -220,7 +221,9 @@ class Day:
 
     def _poll_due(self, due_ns: int, fired_ns: int) -> None:
         self._arrive("poll_mailbox", due_ns, fired_ns)
-        if not self.user.begin("poll_mailbox", "mail", lambda client: self._poll_mailbox(client, due_ns)):
+        if not self.user.begin(
+            "poll_mailbox", due_ns, "mail", lambda client: self._poll_mailbox(client, due_ns)
+        ):
             self._await_poll(due_ns)
 
     async def _poll_mailbox(self, client: Client, due_ns: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.engine.day import Day
-from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, HOLD, MEASURE
+from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.user import User
 from loadgen.measure.recorder import Gauges
@@ -92,16 +92,19 @@ class LivePopulation:
             self._mark(user, self._seconds_idle())
         self._marked_ns = self._around.clock()
         self._phase = phase
+        if phase == DRAIN:
+            for day in self._days:
+                day.end_schedule()
         working = phase == MEASURE or (phase in AFTER_MEASURE and self._books_late_work)
         for user in self.users:
             user.background, user.working = BACKGROUND[phase], working
 
     def log_off(self, start_ns: int, over_s: float) -> None:
-        """Ends the day of all and logs them off, evenly over ``over_s``."""
+        """Logs everybody off, evenly over ``over_s``; nothing else becomes due any more."""
         self._around.timers.clear()
         self._steps_due = 0
         for day in self._days:
-            day.end()
+            day.end_schedule()
         step_ns = over_s * NS_PER_S / max(1, len(self.users))
         due_ns = {user.index: start_ns + int(place * step_ns) for place, user in enumerate(self.users)}
         self._spread(self.users, lambda user: due_ns[user.index], self._log_off)

@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from loadgen.engine.client import Client
 from loadgen.engine.surroundings import Surroundings
-from loadgen.errors import PeerError
+from loadgen.errors import ConnectionLost, PeerError
 from loadgen.measure.recorder import TrafficKind
 from loadgen.measure.sample import OK, Sample
 from loadgen.workload.campaign import UserGroup
@@ -98,13 +98,13 @@ class User:
                 self._event("end_startup_failed", str(error))
             self.starting = False
 
-    def begin(self, operation: str, connection: Connection, work: Work) -> bool:
+    def begin(self, operation: str, due_ns: int, connection: Connection, work: Work) -> bool:
         """Does ``work`` when its turn comes; False if the arrival was skipped (and counted)."""
         around = self._around
         if self.state not in ("logged_on", "lost") or not around.admission.enter():
             around.recorder.skip(operation)
             return False
-        around.spawn(self._in_turn(operation, connection, work))
+        around.spawn(self._in_turn(operation, due_ns, connection, work))
         return True
 
     async def attempt(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
@@ -165,11 +165,13 @@ class User:
             self.client.abort()
         self._leave()
 
-    async def _in_turn(self, operation: str, connection: Connection, work: Work) -> None:
+    async def _in_turn(self, operation: str, due_ns: int, connection: Connection, work: Work) -> None:
         try:
             async with self._turns[connection]:
                 if self.client is None:
-                    self._around.recorder.skip(operation)
+                    now_ns = self._around.clock()
+                    lost = Sample(operation, due_ns, now_ns, now_ns, ConnectionLost.outcome)
+                    self._around.recorder.record(lost, "the user went before this had its turn")
                 else:
                     await work(self.client)
         finally:

@@ -66,8 +66,6 @@ def play(run, clock, world, make_surroundings, population_of):
             if scenario is not None:
                 await scenario(days, around)
             await asyncio.sleep(lasts_s)
-            for day in days:
-                day.end()
             around.timers.clear()
             return around.recorder.snapshot(clock())
 
@@ -256,11 +254,10 @@ def test_the_closed_shape_tries_again_when_it_was_skipped(play, world, monkeypat
     assert snapshot.counts["send_message"].done >= 2
 
 
-def test_nothing_is_due_after_the_end(play, world):
+def test_nothing_is_sent_after_the_schedule_has_been_ended(play, world):
     async def scenario(days, around):
         await asyncio.sleep(5)
-        for day in days:
-            day.end()
+        days[0].end_schedule()
 
     snapshot = play(FixedSchedule(sends_s=[1, 10], browses_s=[1, 10]), scenario)
     assert world.times_of("send_message") == [1.0]

@@ -34,7 +34,7 @@ def begin(user, operation, due_ns, connection="mail"):
     async def work(client):
         await user.perform(operation, due_ns, getattr(client, operation)(*ARGUMENTS.get(operation, ())))
 
-    return user.begin(operation, connection, work)
+    return user.begin(operation, due_ns, connection, work)
 
 
 ARGUMENTS = {"read_message": (1, "key"), "delete_message": (1,)}
@@ -206,7 +206,7 @@ def test_logging_off_waits_for_what_is_under_way(play, world):
     assert not world.clients[0].is_aborted
 
 
-def test_what_waits_behind_the_farewell_is_skipped(play, world):
+def test_what_waits_behind_the_farewell_is_lost(play, world):
     world.delays = {"log_off": 3.0}
 
     async def scenario(user, around):
@@ -215,7 +215,9 @@ def test_what_waits_behind_the_farewell_is_skipped(play, world):
         begin(user, "read_message", around.clock())
         await leaving
 
-    assert play(scenario).counts["read_message"] == Counts(skipped=1)
+    snapshot = play(scenario)
+    assert snapshot.counts["read_message"] == Counts(failed=1)
+    assert snapshot.failures[0].outcome == "connection_lost"
 
 
 def test_a_farewell_that_fails_cuts(play, world):
