@@ -18,7 +18,7 @@ class _Rfr:
         else:
             server = None if request.user_dn else self._directory.server_by_host(context.server_name)
         return rfr.RfrGetNewDSAResponse(
-            _filled(request.server, server and server.fqdn),
+            _filled(request.server, None if server is None else server.fqdn),
             _filled(request.unused, None),
             rfr.GENERAL_FAILURE if server is None else rfr.SUCCESS,
         ).encode()
