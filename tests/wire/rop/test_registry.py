@@ -4,7 +4,7 @@ from functools import cache
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.wire.buffer import Reader, Writer
@@ -131,6 +131,7 @@ def written(rop):
 
 
 @pytest.mark.parametrize("request_type", REQUESTS.values(), ids=lambda kind: kind.__name__)
+@settings(max_examples=25)  # times 65 classes
 @given(data=st.data())
 def test_any_request_comes_back_from_the_wire(request_type, data):
     rop = data.draw(any_of(request_type))
@@ -141,6 +142,7 @@ def test_any_request_comes_back_from_the_wire(request_type, data):
 
 
 @pytest.mark.parametrize("response_type", RESPONSES, ids=lambda kind: kind.__name__)
+@settings(max_examples=25)  # times 65 classes
 @given(data=st.data())
 def test_any_response_comes_back_from_the_wire(response_type, data):
     rop = data.draw(any_of(response_type))
@@ -152,6 +154,7 @@ def test_any_response_comes_back_from_the_wire(response_type, data):
 
 
 @pytest.mark.parametrize("request_type", ANSWERED, ids=lambda kind: kind.__name__)
+@settings(max_examples=25)  # times 65 classes
 @given(data=st.data(), return_value=st.sampled_from([0, 0x478, 0x503, 0x80004005]))
 def test_a_request_and_its_response_have_one_id(request_type, data, return_value):
     assert data.draw(any_of(request_type)).response_type(return_value).rop_id == request_type.rop_id
