@@ -136,14 +136,25 @@ class Counters(msgspec.Struct, frozen=True):
     roles: dict[str, dict[str, float]]
 
 
+def merged(reports: Iterable[RoleCounters]) -> RoleCounters:
+    """The sum of several reports."""
+    connections: Counter[str] = Counter()
+    counters: Counter[str] = Counter()
+    for report in reports:
+        connections.update(report.connections)
+        counters.update(report.counters)
+    return RoleCounters(dict(connections), dict(counters))
+
+
 def add_up(reports: Iterable[tuple[str, RoleCounters]]) -> Counters:
     """The sum of what processes report, each under the name of its server."""
-    columns = Counter(dict.fromkeys(CONNECTION_COLUMNS, 0))
-    roles: dict[str, Counter[str]] = {}
+    of_server: dict[str, list[RoleCounters]] = {}
     for server, report in reports:
-        columns.update(report.connections)
-        roles.setdefault(server, Counter()).update(report.counters)
-    return Counters(dict(columns), {server: dict(figures) for server, figures in roles.items()})
+        of_server.setdefault(server, []).append(report)
+    sums = {server: merged(parts) for server, parts in of_server.items()}
+    total = merged(sums.values()).connections
+    columns = {column: total.get(column, 0) for column in CONNECTION_COLUMNS}
+    return Counters(columns, {server: report.counters for server, report in sums.items()})
 
 
 def prometheus(counters: Counters) -> str:

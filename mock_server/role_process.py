@@ -9,14 +9,13 @@ import asyncio
 import ctypes
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
 import uvloop
 
-from mock_server.counters import RoleCounters
+from mock_server.counters import merged
 from mock_server.directory import Directory
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
@@ -61,23 +60,13 @@ def roles_of(task: Task) -> tuple[Role, ...]:
 
 def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tuple[Role, ...]:
     server = topology.mailbox[index]
-    global_catalog = topology.global_catalog[index % len(topology.global_catalog)]
+    global_catalog = topology.global_catalog_of(index)
     proxy = DirectoryProxyRole(server.address, topology.ports.directory, global_catalog.address)
     return (
         *store_roles(topology, server, directory),
         *referral_roles(topology, server, directory),
         proxy,
     )
-
-
-def add_up(reports: Iterable[RoleCounters]) -> RoleCounters:
-    """One report of several."""
-    connections: Counter[str] = Counter()
-    counters: Counter[str] = Counter()
-    for report in reports:
-        connections.update(report.connections)
-        counters.update(report.counters)
-    return RoleCounters(dict(connections), dict(counters))
 
 
 class _Control(asyncio.Protocol):
@@ -114,7 +103,7 @@ async def serve(task: Task) -> int:
     for role in roles:
         await role.start()
     await loop.connect_read_pipe(
-        lambda: _Control(lambda: msgspec.json.encode(add_up(role.report() for role in roles)), end),
+        lambda: _Control(lambda: msgspec.json.encode(merged(role.report() for role in roles)), end),
         sys.stdin,
     )
     _say(msgspec.json.encode(Started()))

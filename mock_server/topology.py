@@ -141,7 +141,6 @@ class Topology(_Strict, frozen=True, kw_only=True):
             accounts.count,
         )
 
-    def global_catalog_of(self, mailbox_server: str) -> ServerTable:
-        """The one that a mailbox server's DSProxy uses."""
-        names = [server.name for server in self.mailbox]
-        return self.global_catalog[names.index(mailbox_server) % len(self.global_catalog)]
+    def global_catalog_of(self, mailbox_index: int) -> ServerTable:
+        """The one that the DSProxy of a mailbox server uses."""
+        return self.global_catalog[mailbox_index % len(self.global_catalog)]

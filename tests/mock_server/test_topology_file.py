@@ -1,0 +1,165 @@
+"""Topologies: what the built-in ones hold, and how every mistake is answered."""
+
+import pytest
+
+from loadgen.errors import ProfileError
+from mock_server.organisation import describe
+from mock_server.topology_file import built_in_names, parse_change, read_topology
+
+
+def write(tmp_path, text, name="mine.toml"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_built_in_topologies():
+    assert built_in_names() == ("default", "small")
+    servers = {name: [server.name for server in read_topology(name).servers] for name in built_in_names()}
+    assert servers == {
+        "default": ["CAS1", "MBX1", "MBX2", "PF1", "GC1"],
+        "small": ["CAS1", "MBX1", "PF1", "GC1"],
+    }
+    assert read_topology("small").accounts.count == 5
+    assert read_topology("small").http == read_topology("default").http
+
+
+def test_keys_left_out_have_the_values_of_the_default_topology(tmp_path):
+    """So the file is all comment for who wants only servers of their own."""
+    default = read_topology("default")
+    servers = "".join(
+        f'[[{role}]]\nname = "{name}"\naddress = "127.0.10.{number}"\n'
+        for number, (role, name) in enumerate(
+            (("client_access", "A"), ("mailbox", "B"), ("global_catalog", "C"))
+        )
+    )
+    mine = read_topology(write(tmp_path, servers))
+    for key in (
+        "organisation",
+        "accounts",
+        "http",
+        "rpc",
+        "store",
+        "ports",
+        "counters",
+        "base_address",
+        "seed",
+    ):
+        assert getattr(mine, key) == getattr(default, key)
+    assert mine.public_folders == ()
+
+
+def test_a_file_extends_another_by_path(tmp_path):
+    write(tmp_path, 'extends = "small"\n[accounts]\ncount = 7\n', "base.toml")
+    topology = read_topology(write(tmp_path, 'extends = "./base.toml"\n[http]\nframing = "chunked"\n'))
+    assert (topology.accounts.count, topology.http.framing, len(topology.mailbox)) == (7, "chunked", 1)
+
+
+def test_the_base_address_moves_all_addresses():
+    topology = read_topology("default", base_address="127.0.40.0")
+    assert [server.address for server in topology.servers] == [
+        f"127.0.40.{last}" for last in (1, 11, 12, 21, 31)
+    ]
+    assert (topology.base_address, topology.counters.address) == ("127.0.40.0", "127.0.40.250")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("accounts.count=7", "accounts.count", 7),
+        ("http.framing=chunked", "http.framing", "chunked"),
+        ('store.version="8.0.0.0"', "store.version", "8.0.0.0"),
+        ("rpc.banner=false", "rpc.banner", False),
+        ("a=b=c", "a", "b=c"),
+    ],
+)
+def test_changes_of_a_command_line(text, key, value):
+    assert parse_change(text) == (key, value)
+
+
+def test_changes_reach_into_tables_and_arrays():
+    changes = {"http.framing": "chunked", "mailbox.1.name": "MBX9", "client_access.0.processes": 2}
+    topology = read_topology("default", changes=changes)
+    assert topology.http.framing == "chunked"
+    assert [server.name for server in topology.mailbox] == ["MBX1", "MBX9"]
+    assert topology.client_access[0].processes == 2
+
+
+@pytest.mark.parametrize("text", ["accounts.count", "=7", ""])
+def test_a_change_is_a_key_and_a_value(text):
+    with pytest.raises(ProfileError, match="not of the form key=value"):
+        parse_change(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"http.prt": 80}, r"unknown field `prt` - at `\$\.http`"),
+        ({"limits": 1}, "unknown field `limits`"),
+        ({"new.table": 1}, "unknown field `new`"),
+        ({"accounts.count": 0}, r"`int` >= 1 - at `\$\.accounts\.count`"),
+        ({"accounts.count": "many"}, r"got `str` - at `\$\.accounts\.count`"),
+        ({"http.framing": "gzip"}, "Invalid enum value 'gzip'"),
+        ({"store.version": "8.1"}, r"\$\.store\.version"),
+        ({"mailbox.5.name": "X"}, "--set mailbox.5.name: there is no such key"),
+        ({"mailbox.x.name": "X"}, "--set mailbox.x.name: there is no such key"),
+        ({"mailbox.0": "X"}, "--set mailbox.0: there is no such key"),
+        ({"seed.x": 1}, "--set seed.x: there is no such key"),
+        ({"mailbox": []}, r"length >= 1 - at `\$\.mailbox`"),
+        ({"mailbox.0.name": "cas1"}, "two servers have the name cas1"),
+        ({"mailbox.0.address": "127.0.10.1"}, "two servers have the address 127.0.10.1"),
+        ({"mailbox.0.address": "127.0.10.256"}, "'127.0.10.256' is not an IPv4 address"),
+        ({"base_address": "here"}, "'here' is not an IPv4 address"),
+        ({"accounts.alias": "user{number}"}, "accounts.alias: not a format string of index"),
+        ({"accounts.display_name": "{index:q}"}, "accounts.display_name: not a format string of index"),
+    ],
+)
+def test_mistakes_name_the_key(changes, message):
+    with pytest.raises(ProfileError, match=message):
+        read_topology("default", changes=changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = ", "not TOML"),
+        ("extends = 1", "extends: expected a name or a path"),
+        ('extends = "nothing"', "'nothing' is no built-in topology; known: default, small"),
+        ('extends = "mine.toml"', "goes round in a circle"),
+        ('extends = "other.toml"', "No such file"),
+        ('title = "no servers"', "missing required field"),
+    ],
+)
+def test_mistakes_of_a_file_name_the_file(tmp_path, text, message):
+    with pytest.raises(ProfileError, match=message):
+        read_topology(write(tmp_path, text))
+
+
+def test_wrong_names_of_a_command_line():
+    with pytest.raises(ProfileError, match="known: default, small"):
+        read_topology("huge")
+    with pytest.raises(ProfileError, match="--base-address: 'x' is not an IPv4 address"):
+        read_topology("small", base_address="x")
+
+
+def test_directory_and_description_say_the_same():
+    topology = read_topology("default")
+    directory, organisation = topology.directory(), describe(topology)
+    accounts = organisation.accounts
+    for index in (0, 1, 99):
+        user = directory.by_alias(accounts.alias.format(index=index))
+        assert user.smtp == f"{user.alias}@{accounts.domain}"
+        assert user.dn == (
+            f"/o={accounts.organisation}/ou={accounts.administrative_group}/cn=Recipients/cn={user.alias}"
+        )
+        assert user.display_name == accounts.display_name.format(index=index)
+        assert user.home_server == accounts.servers[index % 2]
+        assert user.public_server == "PF1"
+    assert organisation.counters_url == "http://127.0.10.250:18090"
+    assert [(cas.name, cas.address, cas.port) for cas in organisation.cas] == [("CAS1", "127.0.10.1", 18080)]
+    assert {name: (s.role, s.address, s.ports) for name, s in organisation.servers.items()} == {
+        "MBX1": ("mailbox", "127.0.10.11", {"store": 6001, "referral": 6002, "directory": 6004}),
+        "MBX2": ("mailbox", "127.0.10.12", {"store": 6001, "referral": 6002, "directory": 6004}),
+        "PF1": ("public_folders", "127.0.10.21", {"store": 6001}),
+        "GC1": ("global_catalog", "127.0.10.31", {"directory": 6004}),
+    }
