@@ -144,7 +144,7 @@ class Day:
 
     def _fetch(self, told_ns: int) -> None:
         if not self.user.begin(
-            "receive_message", "mail", lambda client: self._fetch_notified(client, told_ns)
+            "receive_message", told_ns, "mail", lambda client: self._fetch_notified(client, told_ns)
         ):
             self._news_ns = None
 

@@ -10,7 +10,7 @@ from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.deliveries import DeliveryLedger
 from loadgen.measure.recorder import Event, Gauges, Recorder, Snapshot
-from loadgen.measure.store import Phase, RunRecord, RunStore
+from loadgen.measure.store import Phase, ResultsError, RunRecord, RunStore
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import Summary, summarise
@@ -111,14 +111,18 @@ class Tally:
         self._store.write_connections(self._clock(), moment, census.expected, census.counts)
 
     def finish(self, ending: Ending, ended: str) -> Summary:
-        """Closes the ledger and the books; returns the summary, which is on disk too."""
+        """Closes the ledger and the books; returns the summary, which is on disk too if there is room."""
         self._ledger.close(self._clock())
-        self._add([])
         self._end_phase(self._seconds(self._clock()))
-        summary = self._summary(ending)
-        self._store.write_summary(summary)
-        self._record.ended, self._record.exit_code = ended, summary.exit_code
-        self._store.write_run(self._record)
+        try:
+            self._add([])
+            summary = self._summary(ending)
+            self._store.write_summary(summary)
+            self._record.ended, self._record.exit_code = ended, summary.exit_code
+            self._store.write_run(self._record)
+        except ResultsError as error:
+            reasons = dict.fromkeys((*ending.broken, str(error)))
+            summary = self._summary(msgspec.structs.replace(ending, broken=tuple(reasons)))
         return summary
 
     def broken_threshold(self) -> str:
