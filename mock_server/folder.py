@@ -66,7 +66,8 @@ Listener = Callable[[StoreEvent], None]
 class Folder:
     """A folder with its messages in the order of their arrival; ``parent`` is None for the root alone.
 
-    ``properties`` are those that clients have set. ``listeners`` are called with every event in this folder.
+    ``properties`` are those that clients may set; most folders share them with others of the same name.
+    ``listeners`` are called with every event in this folder.
     """
 
     __slots__ = (
@@ -92,7 +93,7 @@ class Folder:
         store: StoreIdentity,
         counter: int,
         parent: "Folder | None",
-        properties: dict[PropertyTag, Value],
+        properties: Mapping[PropertyTag, Value],
         now: int,
     ) -> None:
         self.store = store
@@ -187,8 +188,6 @@ FOLDER_COMPUTED: Final[Mapping[PropertyTag, Callable[[Folder], Value]]] = {
 """What follows from the folder's place and contents; clients cannot set these."""
 
 
-def folder_properties(
-    name: str, container_class: str = "IPF.Note", comment: str = ""
-) -> dict[PropertyTag, Value]:
+def folder_properties(name: str, container_class: str = "", comment: str = "") -> Mapping[PropertyTag, Value]:
     """What a new folder has from the start."""
     return {PidTagDisplayName: name, PidTagContainerClass: container_class, PidTagComment: comment}

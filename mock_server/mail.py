@@ -11,6 +11,7 @@ import msgspec
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyTag, Value
+from loadgen.wire.property_names import PropertyName
 from loadgen.wire.recipients import RecipientRow
 from mock_server.mailbox import MailboxStore
 from mock_server.message import Attachment, MessageContent, Recipient
@@ -22,6 +23,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True):
     recipient_columns: tuple[int, ...]
     rows: tuple[tuple[int, int, bytes], ...]
     attachments: tuple[tuple[int, dict[int, Any]], ...]
+    names: dict[int, tuple[bytes, int | None, str | None]]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -29,10 +31,14 @@ _DECODER = msgspec.msgpack.Decoder(_Wire)
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A message under way to ``recipients``, distinguished names of mailboxes on one server."""
+    """A message under way to ``recipients``, distinguished names of mailboxes on one server.
+
+    ``names`` are those of its properties that have ids of the sender's server.
+    """
 
     recipients: tuple[str, ...]
     content: MessageContent
+    names: Mapping[int, PropertyName] = {}
 
     def encode(self) -> bytes:
         """The form in which our own servers hand it over: MessagePack, recipient rows as ROPs carry them."""
@@ -44,6 +50,7 @@ class Envelope(msgspec.Struct, frozen=True):
                 content.recipient_columns,
                 tuple((r.row_id, r.recipient_type, _row_bytes(r.row)) for r in content.recipients),
                 tuple((a.number, dict(a.properties)) for a in content.attachments),
+                {number: (name.guid, name.lid, name.name) for number, name in self.names.items()},
             )
         )
 
@@ -57,7 +64,8 @@ class Envelope(msgspec.Struct, frozen=True):
         columns = wire.recipient_columns
         rows = tuple(Recipient(row_id, kind, _row(row, columns)) for row_id, kind, row in wire.rows)
         files = tuple(Attachment(number, _values(properties)) for number, properties in wire.attachments)
-        return cls(wire.recipients, MessageContent.of(_values(wire.properties), columns, rows, files))
+        names = {number: PropertyName(*name) for number, name in wire.names.items()}
+        return cls(wire.recipients, MessageContent.of(_values(wire.properties), columns, rows, files), names)
 
 
 class MailTransport(Protocol):
@@ -85,12 +93,31 @@ class LocalTransport:
 def deliver(store: MailboxStore, envelope: Envelope) -> int:
     """Put the message into the Inbox of each recipient who lives on ``store``; returns how many do."""
     delivered = 0
+    content = _with_ids_of(store, envelope)
     for dn in envelope.recipients:
         user = store.directory.by_dn(dn)
         if user is not None and store.is_home_of(user):
-            store.mailbox(user).deliver(envelope.content)
+            store.mailbox(user).deliver(content)
             delivered += 1
     return delivered
+
+
+def _with_ids_of(store: MailboxStore, envelope: Envelope) -> MessageContent:
+    """The content, its named properties under the ids that they have on ``store``."""
+    ids = {number: store.names.id_of(name, create=True) for number, name in envelope.names.items()}
+    content = envelope.content
+    if all(number == there for number, there in ids.items()):
+        return content
+
+    def renumbered(properties: Mapping[PropertyTag, Value]) -> dict[PropertyTag, Value]:
+        return {
+            ids.get(tag >> 16, tag >> 16) << 16 | tag & 0xFFFF: value for tag, value in properties.items()
+        }
+
+    files = tuple(Attachment(file.number, renumbered(file.properties)) for file in content.attachments)
+    return MessageContent.of(
+        renumbered(content.properties), content.recipient_columns, content.recipients, files
+    )
 
 
 def _row_bytes(row: RecipientRow) -> bytes:

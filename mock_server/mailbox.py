@@ -65,6 +65,10 @@ _SPECIAL_FOLDERS: Final = {
     PidTagIpmTaskEntryId: 0x113,
 }
 _LOGON_FOLDERS: Final = 13
+_PROPERTIES: Final = {
+    counter: folder_properties(name, container_class)
+    for counter, _, name, container_class in _MAILBOX_FOLDERS
+}
 
 _PUBLIC_ROOT: Final = 1
 _PUBLIC_IPM: Final = 2
@@ -82,18 +86,21 @@ class Mailbox(ObjectStore):
     def __init__(self, owner: Entry, clock: Clock) -> None:
         super().__init__(_mailbox_identity(owner), clock)
         self.owner = owner
-        for counter, parent, name, container_class in _MAILBOX_FOLDERS:
+        for counter, parent, *_ in _MAILBOX_FOLDERS:
             above = self.folders[object_id(parent)] if parent else None
-            self._add_folder(counter, above, folder_properties(name, container_class))
+            self._add_folder(counter, above, _PROPERTIES[counter])
         self.logon_folder_ids = tuple(object_id(counter) for counter, *_ in _MAILBOX_FOLDERS[:_LOGON_FOLDERS])
         self.root = self.folders[object_id(_ROOT)]
         self.inbox = self.folders[object_id(_INBOX)]
         self.outbox = self.folders[object_id(_OUTBOX)]
         self.sent_items = self.folders[object_id(_SENT_ITEMS)]
         self.deleted_items = self.folders[object_id(_DELETED_ITEMS)]
-        for tag, counter in _SPECIAL_FOLDERS.items():
-            entry_id = self.identity.folder_entry_id(object_id(counter))
-            self.root.properties[tag] = self.inbox.properties[tag] = entry_id
+        special = {
+            tag: self.identity.folder_entry_id(object_id(counter))
+            for tag, counter in _SPECIAL_FOLDERS.items()
+        }
+        for folder in (self.root, self.inbox):
+            folder.properties = {**folder.properties, **special}
 
     def receive_folder(self, message_class: str) -> tuple[str, Folder]:
         """Where messages of a class arrive, and the class for which that was set ([MS-OXCSTOR] 3.2.5.2)."""

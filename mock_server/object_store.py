@@ -3,7 +3,7 @@
 All changes go through :class:`ObjectStore`, so that whoever listens hears of each.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from loadgen.wire.properties import PropertyTag, Value
@@ -51,7 +51,7 @@ class ObjectStore:
         return folder
 
     def _add_folder(
-        self, counter: int, parent: Folder | None, properties: dict[PropertyTag, Value]
+        self, counter: int, parent: Folder | None, properties: Mapping[PropertyTag, Value]
     ) -> Folder:
         folder = Folder(self.identity, counter, parent, properties, self.clock())
         self.folders[folder.folder_id] = folder
@@ -74,12 +74,12 @@ class ObjectStore:
         self._tell(StoreEvent(MODIFIED, parent))
 
     def set_folder_properties(
-        self, folder: Folder, values: dict[PropertyTag, Value], deleted: Iterable[PropertyTag] = ()
+        self, folder: Folder, values: Mapping[PropertyTag, Value], deleted: Iterable[PropertyTag] = ()
     ) -> None:
         """Change what clients may change of a folder."""
-        folder.properties.update(values)
-        for tag in deleted:
-            folder.properties.pop(tag, None)
+        gone = set(deleted)
+        kept = {tag: value for tag, value in folder.properties.items() if tag not in gone}
+        folder.properties = {**kept, **values}
         folder.change_counter = self.new_counter()
         folder.modified = self.clock()
         self._tell(StoreEvent(MODIFIED, folder))
@@ -117,11 +117,6 @@ class ObjectStore:
         if changed:
             self._tell_counts(self.folders[changed[0].folder_id])
         return len(changed)
-
-    def set_flags(self, message: Message, flags: int) -> None:
-        """Change flags that no count depends on."""
-        message.flags = flags & ~READ | message.flags & READ
-        self._tell(StoreEvent(MODIFIED, self.folders[message.folder_id], message))
 
     def delete_messages(self, folder: Folder, messages: Iterable[Message]) -> None:
         """Delete messages of one folder for good."""

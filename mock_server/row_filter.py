@@ -8,7 +8,6 @@ from loadgen.wire import restrictions as wire
 from loadgen.wire.properties import (
     PropertyTag,
     PtypUnspecified,
-    TypedPropertyValue,
     Value,
 )
 from mock_server.property_bag import PropertyBag, read_property, stored_tag, value_size
@@ -161,6 +160,4 @@ def _comparable_tag(tag: PropertyTag, value_tag: PropertyTag) -> PropertyTag:
 
 
 def _folded(value: Value, fold: bool = True) -> Value:
-    if isinstance(value, TypedPropertyValue):
-        return _folded(value.value, fold)
     return value.casefold() if fold and isinstance(value, str) else value

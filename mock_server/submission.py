@@ -31,11 +31,13 @@ from loadgen.wire.properties import (
     PropertyTag,
     Value,
 )
+from loadgen.wire.property_names import PropertyName
 from loadgen.wire.recipients import BCC, RecipientRow
 from mock_server.directory import Entry
 from mock_server.mail import Envelope, MailTransport
 from mock_server.mailbox import Mailbox, MailboxStore
 from mock_server.message import FROM_ME, READ, Message, MessageContent
+from mock_server.named_properties import FIRST_ID
 from mock_server.store_identity import search_key
 
 _ADDRESS_KIND: Final = 0x0007
@@ -78,7 +80,7 @@ def send(store: MailboxStore, transport: MailTransport, sender: Mailbox, message
         else:
             by_server[user.home_server].append(user.dn)
     for server, names in by_server.items():
-        transport.send(server, Envelope(tuple(dict.fromkeys(names)), delivered))
+        transport.send(server, Envelope(tuple(dict.fromkeys(names)), delivered, _names_in(store, delivered)))
     if unknown:
         sender.deliver(_non_delivery_report(store, content, unknown))
 
@@ -140,6 +142,13 @@ def _dn_of(entry_id: bytes) -> str:
         return AddressBookEntryId.decode(entry_id).legacy_dn
     except WireError:
         return ""
+
+
+def _names_in(store: MailboxStore, content: MessageContent) -> dict[int, PropertyName]:
+    """The names behind the ids that mean something on this server alone."""
+    bags = (content.properties, *(file.properties for file in content.attachments))
+    ids = {tag >> 16 for bag in bags for tag in bag if tag >> 16 >= FIRST_ID}
+    return {number: name for number in ids if (name := store.names.name_of(number)) is not None}
 
 
 def _non_delivery_report(

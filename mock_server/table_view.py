@@ -145,11 +145,15 @@ class TableView:
         return RowChange(row, None, ROW_DELETED)
 
     def update(self, row: Row) -> RowChange | None:
-        """A row has changed, and may now stand elsewhere, come or go."""
+        """A row has changed, and may now stand elsewhere, come or go; the cursor stays where it was."""
+        position = self.position
         gone = self.remove(row)
+        was_read = self.position < position
         come = self.add(row)
         if gone is None or come is None:
             return come or gone
+        if was_read and self.position < position and self._index(row) == self.position:
+            self.position = position
         return RowChange(row, come.after, ROW_MODIFIED)
 
     def _row_before(self, index: int) -> Row | None:
@@ -174,7 +178,7 @@ def _key_of(entry: tuple[Any, Row]) -> Any:  # noqa: ANN401
     return entry[0]
 
 
-class _Descending:
+class _Descending:  # noqa: PLW1641 - compared, never looked up
     """Turns the order of values around that cannot be negated."""
 
     __slots__ = ("value",)
@@ -187,9 +191,6 @@ class _Descending:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Descending) and other.value == self.value
-
-    def __hash__(self) -> int:
-        return hash(self.value)
 
 
 def _sort_value(value: Value, descending: bool) -> Any:  # noqa: ANN401

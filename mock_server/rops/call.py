@@ -57,16 +57,13 @@ class BufferFormatError(Exception):
 class RopCall(msgspec.Struct):
     """One ROP being carried out: the handle table of its buffer, and the room that its response may take.
 
-    All handle indexes of the ROP are known to be within the table.
-
-    ``room`` is in bytes. ``first`` is set on the first ROP of a buffer, for which no more room can be had.
+    All handle indexes of the ROP are known to be within the table; ``room`` is in bytes.
     """
 
     session: Session
     handles: list[int]
     logon_id: int = 0
     room: int = 0
-    first: bool = True
 
     def find(self, index: int, kind: type[ObjectT], *, missing: int = NULL_OBJECT) -> ObjectT:
         """The object at a handle index; raises :class:`RopError` if there is none, or one of another kind."""

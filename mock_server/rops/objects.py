@@ -130,7 +130,10 @@ class FolderObject(PropertyHolder):
     def change(self, values: Mapping[PropertyTag, Value], deleted: Iterable[PropertyTag]) -> None:
         """Takes effect at once ([MS-OXCPRPT] 3.2.5.4)."""
         stored = {stored_tag(tag): value for tag, value in values.items()}
-        self.logon.store.set_folder_properties(self.folder, stored, [stored_tag(tag) for tag in deleted])
+        gone = [stored_tag(tag) for tag in deleted]
+        if PidTagDisplayName in gone:
+            raise RopError(ACCESS_DENIED)
+        self.logon.store.set_folder_properties(self.folder, stored, gone)
 
     def refusal(self, tag: PropertyTag) -> int:
         """Counts, ids and the like follow from other things."""

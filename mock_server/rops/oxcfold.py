@@ -118,8 +118,6 @@ def move_copy_messages(call: RopCall, request: wire.RopMoveCopyMessagesRequest) 
             request.destination_handle_index,
             return_value=wire.DESTINATION_NULL_OBJECT,
         )
-    if target.logon is not source.logon:
-        raise RopError(NOT_SUPPORTED)
     messages, partial = find_messages(source.folder, request.message_ids)
     store = source.logon.store
     take = store.copy_messages if request.want_copy else store.move_messages

@@ -87,7 +87,8 @@ def set_properties(call: RopCall, request: wire.RopSetPropertiesRequest) -> RopR
     problems = _problems(holder, [value.tag for value in request.values])
     refused = {problem.index for problem in problems}
     accepted = {value.tag: value.value for i, value in enumerate(request.values) if i not in refused}
-    holder.change(accepted, ())
+    if accepted:
+        holder.change(accepted, ())
     return wire.RopSetPropertiesResponse(request.input_handle_index, problems)
 
 
@@ -96,7 +97,9 @@ def delete_properties(call: RopCall, request: wire.RopDeletePropertiesRequest) -
     holder = find_holder(call, request.input_handle_index)
     problems = _problems(holder, request.property_tags)
     refused = {problem.index for problem in problems}
-    holder.change({}, [tag for i, tag in enumerate(request.property_tags) if i not in refused])
+    accepted = [tag for i, tag in enumerate(request.property_tags) if i not in refused]
+    if accepted:
+        holder.change({}, accepted)
     return wire.RopDeletePropertiesResponse(request.input_handle_index, problems)
 
 

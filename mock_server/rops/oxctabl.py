@@ -118,7 +118,7 @@ def _rows_that_fit(call: RopCall, view: TableView, request: wire.RopQueryRowsReq
         property_row = view.property_row(row)
         property_row.write(writer)
         if len(writer) > room:
-            if not rows and not call.first:
+            if not rows:
                 raise BufferTooSmallError(len(writer) + _HEADER)
             break
         rows.append(property_row)

@@ -34,7 +34,7 @@ _HEADER: Final = 8
 """RopId, handle index, ReturnValue and DataSize of RopReadStream."""
 
 _ENOUGH_TO_GO_ON: Final = 256
-"""With less room than this a read waits for the next call, unless nothing else stands before it."""
+"""With less room than this a read waits for the next call."""
 
 
 class StreamObject(ServerObject):
@@ -82,7 +82,7 @@ class StreamObject(ServerObject):
             return
         data = bytes(self.data)
         codec = _CODECS.get(self.tag & 0xFFFF)
-        value = data if codec is None else data.decode(codec, "replace").removesuffix("\0")
+        value = data if codec is None else data.decode(codec, "replace").partition("\0")[0]
         self.holder.change({self.tag: value}, ())
         self._is_dirty = False
 
@@ -106,13 +106,13 @@ def open_stream(call: RopCall, request: wire.RopOpenStreamRequest) -> RopRespons
     if writable and (code := holder.refusal(tag)):
         raise RopError(code)
     value = read_property(holder, tag)
-    if mode == wire.STREAM_CREATE or (value is None and mode == wire.STREAM_READ_WRITE):
-        value = b""
-        holder.change({}, (tag,))
+    codec = _CODECS.get(tag & 0xFFFF)
+    if mode == wire.STREAM_CREATE:
+        value = b"" if codec is None else ""
+        holder.change({tag: value}, ())
     if value is None:
         raise RopError(NOT_FOUND)
-    codec = _CODECS.get(tag & 0xFFFF)
-    data: bytes = value if codec is None or isinstance(value, bytes) else value.encode(codec)
+    data: bytes = value if codec is None else value.encode(codec)
     call.open(request.output_handle_index, StreamObject(holder, tag, data, writable=writable))
     return wire.RopOpenStreamResponse(request.output_handle_index, len(data))
 
@@ -122,9 +122,9 @@ def read_stream(call: RopCall, request: wire.RopReadStreamRequest) -> RopRespons
     stream = call.find(request.input_handle_index, StreamObject)
     room = call.room - _HEADER
     wanted = min(_byte_count(request), max(len(stream.data) - stream.position, 0))
-    if wanted > room and room < _ENOUGH_TO_GO_ON and not call.first:
+    if wanted > room and room < _ENOUGH_TO_GO_ON:
         raise BufferTooSmallError(wanted + _HEADER)
-    end = stream.position + min(wanted, max(room, 0))
+    end = stream.position + min(wanted, room)
     data = bytes(stream.data[stream.position : end])
     stream.position += len(data)
     return wire.RopReadStreamResponse(request.input_handle_index, data)

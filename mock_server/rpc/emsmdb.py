@@ -23,7 +23,7 @@ from loadgen.wire.extended_buffer import COMPRESSED, XOR_MAGIC, read_payloads, w
 from mock_server.directory import Entry
 from mock_server.mail import MailTransport
 from mock_server.mailbox import MailboxStore
-from mock_server.rops.call import BufferFormatError
+from mock_server.rops.call import BufferFormatError, BufferTooSmallError
 from mock_server.rpc.dispatch import BAD_STUB_DATA, CallContext, Interface, Method
 from mock_server.rpc.rop_processor import process
 from mock_server.session import Session
@@ -31,6 +31,7 @@ from mock_server.session import Session
 UNKNOWN_USER: Final = 0x000003EB
 EXITING: Final = 0x000003ED
 LOGIN_PERMISSION: Final = 0x000003F2
+BUFFER_TOO_SMALL: Final = 0x0000047D
 RPC_FORMAT: Final = 0x000004B6
 REJECTED: Final = 0x000007EE
 NOT_SUPPORTED: Final = 0x80040102
@@ -303,6 +304,8 @@ class EmsmdbServer:
             answers = process(client.session, payloads[0], request.out_max, chain=chain)
         except (WireError, BufferFormatError):
             return RPC_FORMAT, b""
+        except BufferTooSmallError:
+            return BUFFER_TOO_SMALL, b""
         allowed = COMPRESSED * (not request.flags & wire.NO_COMPRESSION)
         allowed |= XOR_MAGIC * (not request.flags & wire.NO_XOR_MAGIC)
         last = len(answers) - 1

@@ -17,7 +17,6 @@ from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseReques
 from loadgen.wire.rop.oxctabl import RopQueryRowsRequest
 from mock_server.rops import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg, streams
 from mock_server.rops.call import (
-    NOT_SUPPORTED,
     BufferFormatError,
     BufferTooSmallError,
     Handler,
@@ -44,6 +43,9 @@ _ANSWERED_AT: Final = (
 _SMALLEST_PAYLOAD_ROOM: Final = 32
 """Bytes that must be left before a ROP is carried out; one that fails needs 6."""
 
+_EMPTY: Final = 2
+"""Bytes of a payload that holds no response yet: RopSize."""
+
 _PENDING_SIZE: Final = 3
 
 
@@ -64,7 +66,8 @@ _MOST_PAYLOADS: Final = 96
 def process(session: Session, payload: bytes, room: int, *, chain: bool) -> list[bytes]:
     """The payloads that answer ``payload``; with their headers they take at most ``room`` bytes.
 
-    Raises :class:`BufferFormatError` when the payload cannot be read, or names objects beyond its table.
+    Raises :class:`BufferFormatError` when the payload cannot be read, or names objects beyond its table, and
+    :class:`BufferTooSmallError` when an answer would not fit even if it were alone.
     """
     try:
         requests, handles = read_requests(payload, _public_logons(session))
@@ -91,10 +94,11 @@ class _Processing:
         self._begin_payload()
         last: RopResponse | RopErrorResponse | None = None
         for position, request in enumerate(requests):
-            self._call.first = position == 0
             try:
                 last = self._execute(request)
             except BufferTooSmallError as error:
+                if len(self._writer) == _EMPTY:
+                    raise
                 self._refuse(requests[position:], error.size)
                 chain = False
                 break
@@ -111,13 +115,10 @@ class _Processing:
             call.release(request.input_handle_index)
             return None
         call.room = self._room_left() - _PENDING_SIZE
-        if call.room < _SMALLEST_PAYLOAD_ROOM and not call.first:
+        if call.room < _SMALLEST_PAYLOAD_ROOM:
             raise BufferTooSmallError(LARGEST_PAYLOAD)
         try:
-            handler = HANDLERS.get(type(request))
-            if handler is None:
-                raise RopError(NOT_SUPPORTED)
-            response: RopResponse | RopErrorResponse = handler(call, request)
+            response: RopResponse | RopErrorResponse = HANDLERS[type(request)](call, request)
         except RopError as error:
             output = getattr(request, "output_handle_index", None)
             if output is not None:
@@ -125,9 +126,10 @@ class _Processing:
             response = _failure(request, error.code)
         start = len(self._writer)
         response.write(self._writer)
-        if len(self._writer) - start > call.room and not call.first:
+        size = len(self._writer) - start
+        if size > call.room:
             del self._writer.buffer[start:]
-            raise BufferTooSmallError(LARGEST_PAYLOAD)
+            raise BufferTooSmallError(size)
         return response
 
     def _go_on(self, request: RopRequest, response: RopResponse) -> None:
@@ -138,7 +140,6 @@ class _Processing:
             if rest is None:
                 return
             self._begin_payload()
-            self._call.first = True
             answer = self._execute(rest)
             self._end_payload()
             if not isinstance(answer, RopResponse):

@@ -30,6 +30,7 @@ from loadgen.wire.recipients import BCC
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests, write_requests
 from loadgen.wire.rop.oxcrops import RopReleaseRequest
+from mock_server.rpc.emsmdb import emsmdb_interfaces
 from tests.mock_server.store_client import (
     DELETED_ITEMS,
     INBOX,
@@ -117,6 +118,14 @@ def test_connecting_is_refused(stores: Stores, changes: dict[str, object], code:
     assert stores.servers["MBX1"].sessions == 0
 
 
+def test_an_outlook_tells_of_its_machine(stores: Stores, vector: Vector) -> None:
+    request = wire.EcDoConnectExRequest.decode(vector("emsmdb/connect-ex-request.hex"))
+    assert stores.client(0).connect(aux_in=request.aux_in).return_value == 0
+    with pytest.raises(RpcFault) as caught:
+        stores.client(0).connect(aux_out_max=0x1009)
+    assert caught.value.status == 0x6F7
+
+
 def test_a_short_aux_buffer_passes(stores: Stores) -> None:
     assert stores.client(0).connect(aux_in=b"\1\2\3").return_value == 0
 
@@ -164,6 +173,11 @@ def test_the_session_goes_with_its_association(stores: Stores) -> None:
     assert stores.servers["MBX1"].sessions == 0
     with pytest.raises(RpcFault):
         client.poll()
+
+
+def test_the_stores_of_a_server_are_served_by_two_interfaces(stores: Stores) -> None:
+    interfaces = emsmdb_interfaces(stores.stores["MBX1"], stores.transport)
+    assert [interface.interface for interface in interfaces] == [wire.INTERFACE, wire.ASYNC_INTERFACE]
 
 
 def test_the_little_calls(stores: Stores) -> None:
