@@ -7,6 +7,7 @@ when it fires it looks whether anything is due.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -403,7 +404,9 @@ async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[so
             found = await loop.getaddrinfo(host, proxy.port, type=socket.SOCK_STREAM)
             family, _, _, _, address = found[0]
             with ExitStack() as stack:
-                sockets = [stack.enter_context(_new_socket(family, source)) for _ in range(2)]
+                sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(2)]
+                for sock in sockets:
+                    _prepare(sock, source)
                 connecting = (loop.sock_connect(sock, address) for sock in sockets)
                 for failure in await asyncio.gather(*connecting, return_exceptions=True):
                     if failure is not None:
@@ -416,16 +419,16 @@ async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[so
         raise TransportError(f"{peer}: {_reason(error)}") from None
 
 
-def _new_socket(family: int, source: str | None) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _prepare(sock: socket.socket, source: str | None) -> None:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if source is not None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((source, 0))
-    return sock
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, without its number."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    """What the kernel means, where asyncio says it in words of its own."""
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error)

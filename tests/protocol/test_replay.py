@@ -1,4 +1,4 @@
-"""Whole conversations with a real server: its half is fed to our client, our half compared with the other one.
+"""Conversations with a real server: its half is fed to our client, our half compared with the recorded one.
 
 The recorded client was impacket 0.13.1. Its bind offers other fragment sizes and one context only, and shares
 its call_id with the first request; all else has to agree to the byte.
