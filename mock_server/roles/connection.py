@@ -25,8 +25,8 @@ async def connect(factory: Callable[[], ProtocolT], address: str, port: int, sou
         connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         connection.bind((source, 0))
         await loop.sock_connect(connection, (address, port))
-        _, protocol = await loop.create_connection(factory, sock=connection)
     except BaseException:
         connection.close()
         raise
+    _, protocol = await loop.create_connection(factory, sock=connection)
     return protocol
