@@ -20,7 +20,7 @@ class NamedProperties:
         found = self._ids.get(name)
         if found is not None:
             return found
-        new = FIRST_ID + len(self._ids)
+        new = FIRST_ID + 1 + len(self._ids)
         if not create or new > LAST_ID or (name.lid is None and name.name is None):
             return 0
         self._ids[name] = new

@@ -161,7 +161,7 @@ def test_mail_goes_to_those_who_live_there() -> None:
     assert deliver(there, envelope(*names, "/o=nobody")) == 2
     transport.send("mbx2", envelope(names[1]))
     messages = list(there.mailbox(DIRECTORY.users[1]).inbox.messages.values())
-    assert [message.get(0x8001101F) for message in messages] == [("red", "blue")] * 2
+    assert [message.get(0x8002101F) for message in messages] == [("red", "blue")] * 2
     with pytest.raises(KeyError):
         transport.send("MBX7", envelope())
 

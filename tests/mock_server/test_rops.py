@@ -450,10 +450,10 @@ def test_named_properties_keep_their_ids(client: StoreClient) -> None:
     assert (looked_up.property_ids, looked_up.return_value) == ((0,), 0x40380)
     names = (keywords, flag, PropertyName(PS_MAPI, lid=0x37), keywords)
     made = client.one(ask(0, 0, oxcprpt.CREATE_NAMES, names), client.logon)
-    assert (made.property_ids, made.return_value) == ((0x8000, 0x8001, 0x37, 0x8000), 0)
+    assert (made.property_ids, made.return_value) == ((0x8001, 0x8002, 0x37, 0x8001), 0)
     unnamed = client.one(ask(0, 0, oxcprpt.CREATE_NAMES, (PropertyName(bytes(16)),)), client.logon)
     assert unnamed.property_ids == (0,)
-    back = client.one(oxcprpt.RopGetNamesFromPropertyIdsRequest(0, 0, (0x8001, 0x37, 0x9000)), client.logon)
+    back = client.one(oxcprpt.RopGetNamesFromPropertyIdsRequest(0, 0, (0x8002, 0x37, 0x9000)), client.logon)
     assert back.names == (flag, PropertyName(PS_MAPI, lid=0x37), PropertyName(bytes(16)))
 
 
