@@ -197,14 +197,16 @@ class Coordinator:
                 self.ending = msgspec.structs.replace(self.ending, broken=(*self.ending.broken, text))
 
     def _look_for_an_end(self) -> None:
-        if bug := next((report.bug for report in self._reports if report.bug), ""):
-            self._stop(bug=bug)
+        broken = next((report for report in self._reports if report.bug), None)
+        if broken is not None and not self.ending.bug:
+            self._stop(bug=broken.bug)
+            self._tally.event("bug", broken.trace)
         elif not self._links.alive:
             self._stop()
         elif gone := self._target_gone():
             self._stop(aborted=gone)
-        elif broken := self._tally.broken_threshold():
-            self._stop(aborted=broken)
+        elif threshold := self._tally.broken_threshold():
+            self._stop(aborted=threshold)
 
     def _nobody_pending(self) -> bool:
         return not any(report.pending for report in self._reports)

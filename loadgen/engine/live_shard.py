@@ -4,7 +4,9 @@ import asyncio
 import os
 import resource
 import time
+import traceback
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,8 @@ class ShardReport(msgspec.Struct, kw_only=True):
     first_refusal: str = ""
     bug: str = ""
     """An error of ours that must stop the run."""
+    trace: str = ""
+    """Where it happened."""
 
 
 class ShardCensus(msgspec.Struct, frozen=True):
@@ -43,9 +47,11 @@ class ShardCensus(msgspec.Struct, frozen=True):
 class Shard:
     """A share of the users on the loop of one thread. Its methods run on that loop."""
 
-    def __init__(self, plan: ShardPlan, connect: Connect) -> None:
+    def __init__(
+        self, plan: ShardPlan, connect: Connect, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         campaign, users = plan.campaign, len(plan.users)
-        self._clock = time.monotonic_ns
+        self._clock = clock
         self._ports = plan.ports
         self._recorder = Recorder(plan.shard, self._clock())
         self._around = Surroundings(
@@ -79,6 +85,7 @@ class Shard:
             reactions=around.reactions,
             first_refusal=self.population.first_refusal,
             bug="" if around.bug is None else f"{type(around.bug).__name__}: {around.bug}",
+            trace="" if around.bug is None else "".join(traceback.format_exception(around.bug)),
         )
 
     async def census(self) -> ShardCensus:

@@ -59,6 +59,7 @@ class Surroundings:
         """Messages that users will read or delete when they have thought long enough."""
         self.bug: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.loop.set_exception_handler(self._unhandled)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs ``work`` as a task of this shard; what it raises is a bug of ours, which stops the run."""
@@ -77,5 +78,15 @@ class Surroundings:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and self.bug is None:
-            self.bug = error
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note_bug(error)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of ours, or of a protocol below, raised what nobody expected."""
+        if isinstance(error := context.get("exception"), Exception):
+            self._note_bug(error)
+        else:
+            loop.default_exception_handler(context)
+
+    def _note_bug(self, error: BaseException) -> None:
+        self.bug = self.bug or error

@@ -182,10 +182,12 @@ class World:
 
     def client(self, index: int) -> FakeClient:
         """The latest client of a user."""
-        return next(client for client in reversed(self.clients) if client.account.index == index)
+        return [client for client in self.clients if client.account.index == index][-1]
 
     def deliver(self, index: int, key: str) -> None:
-        """Puts a message into a mailbox and tells its owner, if he is to be told."""
+        """Puts a message into a mailbox and tells its owner, if he is to be told. Strangers get none."""
+        if index not in {client.account.index for client in self.clients}:
+            return
         client = self.client(index)
         client.news.append(NewMessage(next(self._message_ids), key))
         if self.notifies:

@@ -86,6 +86,7 @@ class ScriptedShards:
             reactions=0,
             first_refusal=self.refusal,
             bug=self.bug,
+            trace="Traceback …" if self.bug else "",
         )
 
     def release(self):
@@ -338,6 +339,7 @@ def test_what_ends_a_run_early(run, stage, disturb, ending):
     assert run(main()) == ending
     assert "log_off" in stage.shards.names()
     assert stage.clock() < 70e9
+    assert stage.tally.events == ([("bug", "Traceback …")] if ending.bug else [])
 
 
 def test_a_full_disk_ends_the_run_with_its_reason(run, stage):

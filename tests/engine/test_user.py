@@ -116,6 +116,22 @@ def test_an_error_of_ours_stops_the_run(play, world, error):
     assert bugs == [error]
 
 
+def test_a_callback_that_raises_stops_the_run_too(play):
+    error = RuntimeError("in a timer")
+    bugs = []
+
+    def fail(due_ns, fired_ns):
+        raise error
+
+    async def scenario(user, around):
+        around.timers.at(around.clock(), fail)
+        await asyncio.sleep(1)
+        bugs.append(around.bug)
+
+    play(scenario)
+    assert bugs == [error]
+
+
 def test_who_is_refused_at_first_stays_away(run, clock, world, make_surroundings, population_of):
     world.errors = {"log_on": HttpRefused(503, "Service Unavailable")}
 
