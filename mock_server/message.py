@@ -54,7 +54,6 @@ PidTagAccessLevel: Final = 0x0FF70003
 
 READ: Final = 0x01
 UNMODIFIED: Final = 0x02
-SUBMITTED: Final = 0x04
 UNSENT: Final = 0x08
 HAS_ATTACHMENTS: Final = 0x10
 FROM_ME: Final = 0x20

@@ -9,8 +9,6 @@ from loadgen.wire.rop.base import RopResponse
 from mock_server.session import ServerObject, Session
 
 NULL_OBJECT: Final = 0x000004B9
-WRONG_SERVER: Final = 0x00000478
-DESTINATION_NULL_OBJECT: Final = 0x00000503
 UNKNOWN_USER: Final = 0x000003EB
 SEND_AS_DENIED: Final = 0x000004DC
 NOT_SUPPORTED: Final = 0x80040102
@@ -28,7 +26,6 @@ NO_RECIPIENTS: Final = 0x80040700
 ACCESS_DENIED: Final = 0x80070005
 OUT_OF_MEMORY: Final = 0x8007000E
 INVALID_PARAMETER: Final = 0x80070057
-ERRORS_RETURNED: Final = 0x00040380
 """Return values ([MS-OXCDATA] 2.4)."""
 
 ObjectT = TypeVar("ObjectT", bound=ServerObject)
@@ -65,11 +62,11 @@ class RopCall(msgspec.Struct):
     logon_id: int = 0
     room: int = 0
 
-    def find(self, index: int, kind: type[ObjectT], *, missing: int = NULL_OBJECT) -> ObjectT:
+    def find(self, index: int, kind: type[ObjectT]) -> ObjectT:
         """The object at a handle index; raises :class:`RopError` if there is none, or one of another kind."""
         found = self.session.objects.get(self.handles[index])
         if found is None or found.logon_id != self.logon_id:
-            raise RopError(missing)
+            raise RopError(NULL_OBJECT)
         if not isinstance(found, kind):
             raise RopError(NOT_SUPPORTED)
         return found

@@ -169,7 +169,14 @@ def test_handles_of_two_kinds_are_not_mixed_up(stores: Stores) -> None:
 
 def test_the_session_goes_with_its_association(stores: Stores) -> None:
     client = online(stores, 0)
+    client.open(oxcnotif.RopRegisterNotificationRequest(0, 0, 1, 0x00FE), client.logon)
+    folder = client.open(oxcfold.RopOpenFolderRequest(0, 0, 1, INBOX), client.logon)
+    client.open(oxcfold.RopGetContentsTableRequest(0, 0, 1), folder)
+    client.open(oxcfold.RopGetHierarchyTableRequest(0, 0, 1), folder)
+    mailbox = stores.stores["MBX1"].mailbox(stores.directory.users[0])
+    assert (len(mailbox.listeners), len(mailbox.inbox.listeners)) == (2, 1)
     client.group.run_down()
+    assert (mailbox.listeners, mailbox.inbox.listeners) == ([], [])
     assert stores.servers["MBX1"].sessions == 0
     with pytest.raises(RpcFault):
         client.poll()
