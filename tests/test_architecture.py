@@ -61,10 +61,9 @@ def imports_of(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            assert node.module is not None
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 SOURCES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
@@ -89,6 +88,11 @@ def allowed(floor: str) -> tuple[str, ...]:
         return (floor, *NARROW[floor])
     below = FLOORS[FLOORS.index(floor) :]
     return (*below, "loadgen.measure") if floor in ABOVE_MEASURE else below
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_say_whence(name: str) -> None:
+    assert not [found for found in IMPORTS[name] if found.startswith(".")]
 
 
 @pytest.mark.parametrize("name", SOURCES)
