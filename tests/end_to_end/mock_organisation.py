@@ -1,4 +1,4 @@
-"""A mock organisation for tests: real processes on loopback addresses of their own, gone when the tests are."""
+"""A mock organisation for tests: real processes on loopback addresses of their own, gone with the tests."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from loadgen.client.organisation import Organisation
 _START_S = 30.0
 _STOP_S = 10.0
 _STRICT = {"PYTHONWARNINGS": "error,ignore::ResourceWarning"}
-"""Warnings are errors, but for sockets that are open when a process ends: it is the kernel that closes them."""
+"""Warnings are errors, but for sockets open at the end of a process, which the kernel closes."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _leased_base_address() -> Iterator[str]:
     """Addresses that no other test on this machine has, whichever process it runs in.
 
-    The lease is an abstract Unix socket: it ends with the process that holds it, and network namespaces, which
-    have addresses of their own, have leases of their own.
+    The lease is an abstract Unix socket: it ends with the process that holds it, and network namespaces,
+    which have addresses of their own, have leases of their own.
     """
     for second, third in product(range(220, 254), range(256)):
         base_address = f"127.{second}.{third}.0"

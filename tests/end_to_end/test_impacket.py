@@ -1,7 +1,7 @@
 """impacket's RPC over HTTP and address book client against the mock, over real sockets.
 
-What it sends and expects none of us wrote: HTTP with Expect: 100-continue, CONN/A and CONN/B, flow control, bind,
-fragments, faults and the NDR of NSPI.
+What it sends and expects none of us wrote: HTTP with Expect: 100-continue, CONN/A and CONN/B, flow control,
+bind, fragments, faults and the NDR of NSPI.
 """
 
 from collections.abc import Callable, Iterator

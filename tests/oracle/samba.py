@@ -25,6 +25,7 @@ for line in sys.stdin:
         answer = {"problem": f"{type(error).__name__} {error}"}
     print(json.dumps(answer))
 """
+_PATIENCE_S = 60
 _AUTH3, _FREE = 16, slice(16, 20)  # the body of an auth3 means nothing, and Samba writes zeros
 
 
@@ -42,9 +43,16 @@ needs_samba = pytest.mark.skipif(
 
 
 def run(script: str, lines: Iterable[str]) -> list[str]:
-    """The lines that a script for the system's Python answers with."""
-    command = [str(SYSTEM_PYTHON), "-c", script]
-    done = subprocess.run(command, input="\n".join(lines), check=True, capture_output=True, text=True)
+    """The lines that a script for the system's Python answers with; a script that fails is an error."""
+    done = subprocess.run(
+        [str(SYSTEM_PYTHON), "-c", script],
+        input="\n".join(lines),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
