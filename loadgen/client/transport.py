@@ -2,8 +2,8 @@
 
 A virtual connection is two TCP connections under two state machines, one that turns their bytes into PDUs
 (:mod:`loadgen.protocol.virtual_connection`) and one that turns PDUs into answers to calls
-(:mod:`loadgen.protocol.association`). An idle one has no task, and one timer that sending never touches:
-when it fires it looks whether anything is due.
+(:mod:`loadgen.protocol.association`). An idle one has no task and no timer, only an alarm that sending never
+touches: when woken it looks whether anything is due.
 """
 
 import asyncio
@@ -14,10 +14,12 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from math import inf
+from sys import intern
 from time import monotonic_ns
 from typing import Final, Protocol, TypeVar, cast
 
 from loadgen.client.account import Credentials, RpcProxy
+from loadgen.client.alarm import alarm_clock
 from loadgen.errors import ConnectionLost, PeerError, ProfileError, TimedOut, TransportError
 from loadgen.protocol.association import Association
 from loadgen.protocol.channel import InChannel, OutChannel
@@ -108,8 +110,7 @@ class VirtualConnection:
         "_options",
         "_peer",
         "_rts",
-        "_timer",
-        "_timer_at",
+        "alarm_at",
         "bytes_received",
         "bytes_sent",
         "on_lost",
@@ -125,12 +126,11 @@ class VirtualConnection:
         self._peer = peer
         self._options = options
         self._opening: _Opening | None = None
-        self._links: list[_Link] = []
+        self._links: tuple[_Link, ...] = ()
         self._calls: dict[int, tuple[asyncio.Future[bytes], float]] = {}
         self._failure: PeerError | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
+        self.alarm_at = inf
 
     async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:  # noqa: ASYNC109 - deadlines share one timer
         """Call a method and wait for its answer; see :class:`RpcConnection`."""
@@ -184,7 +184,7 @@ class VirtualConnection:
 
     def connected(self, link: "_Link") -> None:
         """A channel has its socket."""
-        self._links.append(link)
+        self._links += (link,)
 
     def received(self, channel: InChannel | OutChannel, data: bytes) -> None:
         """Bytes came on a channel."""
@@ -201,7 +201,7 @@ class VirtualConnection:
 
     def disconnected(self, link: "_Link", error: Exception | None) -> None:
         """A channel has lost its socket."""
-        self._links.remove(link)
+        self._links = tuple(other for other in self._links if other is not link)
         reason = "connection closed" if error is None else _reason(error)
         self._fail(ConnectionLost(f"{link.channel.name} channel: {reason}"))
         if self._closed is not None and not self._links:
@@ -280,16 +280,12 @@ class VirtualConnection:
                 link.transport.write(data)
 
     def _arm(self, when: float) -> None:
-        """Make sure that the timer fires at ``when`` or before."""
-        if when < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(when, self._on_timer)
-            self._timer_at = when
+        """Make sure to be woken at ``when`` or before."""
+        if when < self.alarm_at:
+            alarm_clock().set(self, when)
 
-    def _on_timer(self) -> None:
-        now = self._loop.time()
-        self._timer, self._timer_at = None, inf
+    def wake(self, now: float) -> None:
+        """Do what is due: ping, or give up what took too long."""
         try:
             self._rts.handle_timer(now)
         except PeerError as error:
@@ -326,8 +322,7 @@ class VirtualConnection:
             return
         self._failure = error
         self._rts.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self.alarm_at = -inf
         calls, self._calls = self._calls, {}
         for future, _ in calls.values():
             if not future.done():
@@ -375,7 +370,7 @@ async def open_virtual_connection(
     if proxy.tls:
         raise ProfileError(f"https://{proxy.host}: TLS is not supported yet, use http")
     opening = _Opening(interfaces, probe)
-    peer = f"{proxy.host}:{proxy.port} ({server}:{port})"
+    peer = intern(f"{proxy.host}:{proxy.port} ({server}:{port})")  # one for all connections between the two
     sockets = await _connect_pair(proxy, peer, options.connect_timeout_s)
     opening.begin("http_auth")
     authentication = BasicAuthentication(credentials.user, credentials.password)

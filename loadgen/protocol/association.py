@@ -139,7 +139,7 @@ class Association:
         self._max_xmit = MAX_FRAGMENT
         self._calls: dict[int, bytearray | None] = {}
         self._abandoned = _NONE_ABANDONED
-        self._waiting: dict[int, list[bytes]] = {}
+        self._waiting: dict[int, list[bytes]] | None = None
         self._outgoing: list[bytes] = []
 
     def bind(self, interfaces: Sequence[SyntaxId], group_id: int = 0) -> None:
@@ -187,6 +187,8 @@ class Association:
             self._calls[call_id] = None
             self._outgoing += pdus
         else:
+            if self._waiting is None:
+                self._waiting = {}
             self._waiting[call_id] = pdus
         return call_id
 
@@ -207,7 +209,7 @@ class Association:
 
     def abandon(self, call_id: int) -> None:
         """Stop waiting for a call without a word: a late answer is dropped."""
-        if self._waiting.pop(call_id, None):
+        if self._waiting and self._waiting.pop(call_id, None):
             return
         if call_id not in self._calls:
             raise LocalProtocolError(f"call {call_id} is not outstanding")

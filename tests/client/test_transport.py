@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import ClassVar
 
 import pytest
@@ -393,21 +394,21 @@ async def test_closing_by_ourselves_is_no_loss(proxy, end):
 
 async def test_an_idle_connection_pings(proxy):
     async with connected(proxy) as connection:
-        assert connection._timer_at == connection._rts._deadline or connection._timer is not None
         connection._rts._last_sent -= 60.0
-        connection._on_timer()
+        connection.alarm_at = inf
+        connection.wake(connection._loop.time())
         assert rts.RtsPdu.decode(await proxy.pdus.get()).names == ("Ping",)
-        assert connection._timer_at == connection._rts.next_timer()
+        assert connection.alarm_at == connection._rts.next_timer()
 
 
-async def test_calls_do_not_touch_the_timer(proxy):
+async def test_calls_do_not_touch_the_alarm(proxy):
     async with connected(proxy) as connection:
-        timer = connection._timer
+        alarm_at = connection.alarm_at
         for _ in range(3):
             await connection.call(Say(b"?"))
-        assert connection._timer is timer
+        assert connection.alarm_at == alarm_at
         await connection.call(Say(b"?"), timeout=1.0)
-        assert connection._timer is not timer
+        assert connection.alarm_at < alarm_at
 
 
 REFUSALS = {
@@ -465,7 +466,7 @@ async def test_an_unanswered_bind_times_out(proxy):
     async with connected(proxy) as connection:
         opening = asyncio.get_running_loop().create_future()
         connection._calls[0] = opening, 0.0
-        connection._on_timer()
+        connection.wake(connection._loop.time())
         with pytest.raises(TimedOut, match="no answer to bind"):
             await opening
 
