@@ -16,7 +16,9 @@ _HELP = f"""Serve a mock Exchange organisation until interrupted.
 Client access, mailbox, public folder and directory servers are processes with addresses of their own.
 TOPOLOGY is one of {", ".join(built_in_names())} or a .toml file.
 
-Example: python -m mock_server small --users 20 --set http.framing=chunked
+\b
+Example:
+  python -m mock_server small --users 20 --set http.framing=chunked
 """
 
 

@@ -6,9 +6,10 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from aiohttp import web
@@ -17,7 +18,7 @@ from loadgen.errors import LoadgenError
 from mock_server.counters import Counters, RoleCounters, add_up, prometheus
 from mock_server.organisation import describe
 from mock_server.role_process import RoleName, Started, Task
-from mock_server.topology import Topology
+from mock_server.topology import ServerTable, Topology
 
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -36,7 +37,7 @@ class Supervisor:
     def __init__(self, topology: Topology, announce: Callable[[], None]) -> None:
         self._topology = topology
         self._announce = announce
-        self._children = tuple(_children(topology))
+        self._children: list[_Child] = []
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -45,35 +46,43 @@ class Supervisor:
         Raises :class:`CannotListen` and :class:`RoleDied`.
         """
         _check_shared_addresses(self._topology)
+        await self._heed_requests_to_stop()
+        serving = asyncio.create_task(self._serve())
+        stopped = asyncio.create_task(self._stop.wait())
         try:
-            await asyncio.gather(*(child.start() for child in self._children))
-            runner = await self._serve_counters()
-            self._announce()
-            try:
-                await self._wait_for_end()
-            finally:
-                await runner.cleanup()
+            await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await asyncio.gather(*(child.stop() for child in self._children))
+            stopped.cancel()
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
 
     async def counters(self) -> Counters:
         """What all processes count at this moment."""
         reports = await asyncio.gather(*(child.report() for child in self._children))
         return add_up(zip((child.name for child in self._children), reports, strict=True))
 
-    async def _wait_for_end(self) -> None:
+    async def _heed_requests_to_stop(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
-        if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        if sys.stdin is not None and stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
             await loop.connect_read_pipe(lambda: _UntilEnd(self._stop), sys.stdin)
-        stopped = asyncio.create_task(self._stop.wait())
-        deaths = [asyncio.create_task(child.died()) for child in self._children]
-        done, pending = await asyncio.wait((stopped, *deaths), return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        for task in done:
-            task.result()
+
+    async def _serve(self) -> None:
+        """Until cancelled, or until a process ends."""
+        try:
+            for name, task in _tasks(self._topology):
+                self._children.append(await _Child.spawn(name, task))
+            await asyncio.gather(*(child.started() for child in self._children))
+            runner = await self._serve_counters()
+            try:
+                self._announce()
+                await asyncio.gather(*(child.died() for child in self._children))
+            finally:
+                await runner.cleanup()
+        finally:
+            await asyncio.gather(*(child.stop() for child in self._children))
 
     async def _serve_counters(self) -> web.AppRunner:
         organisation = msgspec.json.encode(describe(self._topology))
@@ -106,63 +115,57 @@ class Supervisor:
 class _Child:
     """One process of a server, spoken to in lines of JSON."""
 
-    def __init__(self, name: str, task: Task) -> None:
+    def __init__(
+        self, name: str, process: Process, control: asyncio.StreamWriter, answers: asyncio.StreamReader
+    ) -> None:
         self.name = name
-        self._task = task
-        self._process: asyncio.subprocess.Process | None = None
+        self.process = process
+        self._control = control
+        self._answers = answers
         self._asking = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Until it listens."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "mock_server",
-            "--role",
-            self.name,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            process_group=0,
-        )
-        started = msgspec.json.decode(await self._ask(msgspec.json.encode(self._task)), type=Started)
+    @classmethod
+    async def spawn(cls, name: str, task: Task) -> Self:
+        """Start the process and tell it its task; its group of its own keeps the terminal's signals away."""
+        command = (sys.executable, "-m", "mock_server", "--role", name)
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, process_group=0)
+        control, answers = process.stdin, process.stdout
+        if control is None or answers is None:
+            raise AssertionError("both are pipes")
+        control.write(msgspec.json.encode(task) + b"\n")
+        return cls(name, process, control, answers)
+
+    async def started(self) -> None:
+        """Until it listens; raises :class:`CannotListen`."""
+        started = msgspec.json.decode(await self._answer(), type=Started)
         if started.error is not None:
             raise CannotListen(f"{self.name}: {started.error}")
 
     async def report(self) -> RoleCounters:
         """What it counts at this moment."""
-        return msgspec.json.decode(await self._ask(b""), type=RoleCounters)
+        async with self._asking:
+            self._control.write(b"\n")
+            return msgspec.json.decode(await self._answer(), type=RoleCounters)
 
     async def died(self) -> None:
-        """Raises when it ends."""
-        raise await self._death()
+        """Raises :class:`RoleDied` when it ends."""
+        status = await self.process.wait()
+        raise RoleDied(f"{self.name} ended with status {status}")
 
     async def stop(self) -> None:
         """End it, gently if possible."""
-        process = self._process
-        if process is None or process.stdin is None:
-            return
-        process.stdin.close()
+        self._control.close()
         try:
-            await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+            await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S)
         except TimeoutError:
-            process.kill()
-            await process.wait()
+            self.process.kill()
+            await self.process.wait()
 
-    async def _ask(self, line: bytes) -> bytes:
-        async with self._asking:
-            answer = b""
-            if self._process is not None and self._process.stdin and self._process.stdout:
-                with suppress(ConnectionError):
-                    self._process.stdin.write(line + b"\n")
-                    await self._process.stdin.drain()
-                answer = await self._process.stdout.readline()
-            if not answer:
-                raise await self._death()
-            return answer
-
-    async def _death(self) -> RoleDied:
-        status = None if self._process is None else await self._process.wait()
-        return RoleDied(f"{self.name} ended with status {status}")
+    async def _answer(self) -> bytes:
+        line = await self._answers.readline()
+        if not line:
+            await self.died()
+        return line
 
 
 class _UntilEnd(asyncio.Protocol):
@@ -175,19 +178,19 @@ class _UntilEnd(asyncio.Protocol):
         self._ended.set()
 
 
-def _children(topology: Topology) -> list[_Child]:
-    tables: tuple[tuple[RoleName, tuple[str, ...]], ...] = (
-        ("client_access", tuple(server.name for server in topology.client_access)),
-        ("mailbox", tuple(server.name for server in topology.mailbox)),
-        ("public_folders", tuple(server.name for server in topology.public_folders)),
-        ("global_catalog", tuple(server.name for server in topology.global_catalog)),
+def _tasks(topology: Topology) -> Iterator[tuple[str, Task]]:
+    """Each process, with the name of its server."""
+    for index, server in enumerate(topology.client_access):
+        for _ in range(server.processes):
+            yield server.name, Task("client_access", index, topology)
+    others: tuple[tuple[RoleName, tuple[ServerTable, ...]], ...] = (
+        ("mailbox", topology.mailbox),
+        ("public_folders", topology.public_folders),
+        ("global_catalog", topology.global_catalog),
     )
-    children = []
-    for role, names in tables:
-        for index, name in enumerate(names):
-            processes = topology.client_access[index].processes if role == "client_access" else 1
-            children += [_Child(name, Task(role, index, topology)) for _ in range(processes)]
-    return children
+    for role, tables in others:
+        for index, table in enumerate(tables):
+            yield table.name, Task(role, index, topology)
 
 
 def _check_shared_addresses(topology: Topology) -> None:

@@ -68,26 +68,14 @@ async def until(condition):
 
 
 @pytest.fixture
-async def listening():
-    """Starts roles, and closes what they listen on."""
-    loop = asyncio.get_running_loop()
-    servers = []
-    create = loop.create_server
-
-    async def create_server(*args, **more):
-        servers.append(await create(*args, **more))
-        return servers[-1]
-
-    loop.create_server = create_server
+async def listening(servers_closed):
+    """Starts roles."""
 
     async def start(role):
         await role.start()
         return role
 
-    yield start
-    for server in servers:
-        server.close()
-    await turns()
+    return start
 
 
 def echo_role(address=MBX, port=STORE, column="store"):
