@@ -23,8 +23,8 @@ $(ready): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: set PYTHON to 3.11 or newer" % sys.version_info[:2])'
 	@test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing what requirements.lock names into $(VENV) …"
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(bin)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(bin)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(ready)
@@ -50,7 +50,7 @@ bench: $(ready)
 	@set -e; for benchmark in benchmarks/bench_*.py; do $(bin)/python $$benchmark $(ARGS); done
 
 lock: $(ready)
-	$(bin)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	$(bin)/python -m pip install -qq --disable-pip-version-check pip-tools
 	$(bin)/pip-compile --quiet --all-extras --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --output-file=requirements.lock pyproject.toml
 

@@ -212,8 +212,9 @@ class Coordinator:
         return not any(report.pending for report in self._reports)
 
     def _nothing_left(self) -> bool:
-        unfinished = any(report.reactions or report.snapshot.gauges.unfinished for report in self._reports)
-        return not unfinished and not self._tally.deliveries_outstanding
+        return not self._tally.deliveries_outstanding and not any(
+            report.left_to_do for report in self._reports
+        )
 
     def _stop(self, **why: object) -> None:
         """Notes why the run ends early; the first reason of each kind stays."""

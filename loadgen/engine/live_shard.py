@@ -28,8 +28,8 @@ class ShardReport(msgspec.Struct, kw_only=True):
     states: list[StateCount]
     pending: int
     """Users with whom the commands so far have still to do."""
-    reactions: int
-    """Messages that are still to be read or deleted."""
+    left_to_do: int
+    """Operations waiting and running, polls apart, and messages that are still to be read or deleted."""
     first_refusal: str = ""
     bug: str = ""
     """An error of ours that must stop the run."""
@@ -82,7 +82,7 @@ class Shard:
             snapshot=cut.finish(),
             states=self.population.states(),
             pending=self.population.pending,
-            reactions=around.reactions,
+            left_to_do=around.admission.unfinished - around.admission.polls + around.reactions,
             first_refusal=self.population.first_refusal,
             bug="" if around.bug is None else f"{type(around.bug).__name__}: {around.bug}",
             trace="" if around.bug is None else "".join(traceback.format_exception(around.bug)),

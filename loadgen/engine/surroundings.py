@@ -17,17 +17,21 @@ class Admission:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.unfinished = 0
+        self.polls = 0
+        """How many of the unfinished are polls, which never end and which no drain waits for."""
 
-    def enter(self) -> bool:
+    def enter(self, operation: str) -> bool:
         """Takes a place, if there is one."""
         if self.unfinished >= self.capacity:
             return False
         self.unfinished += 1
+        self.polls += operation == "poll_mailbox"
         return True
 
-    def leave(self) -> None:
+    def leave(self, operation: str) -> None:
         """Gives the place back."""
         self.unfinished -= 1
+        self.polls -= operation == "poll_mailbox"
 
 
 class Surroundings:

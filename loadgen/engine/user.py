@@ -101,7 +101,7 @@ class User:
     def begin(self, operation: str, due_ns: int, connection: Connection, work: Work) -> bool:
         """Does ``work`` when its turn comes; False if the arrival was skipped (and counted)."""
         around = self._around
-        if self.state not in ("logged_on", "lost") or not around.admission.enter():
+        if self.state not in ("logged_on", "lost") or not around.admission.enter(operation):
             around.recorder.skip(operation)
             return False
         around.spawn(self._in_turn(operation, due_ns, connection, work))
@@ -175,7 +175,7 @@ class User:
                 else:
                     await work(self.client)
         finally:
-            self._around.admission.leave()
+            self._around.admission.leave(operation)
 
     async def _open(self, due_ns: int, *, startup: bool) -> Attempt[None]:
         around = self._around

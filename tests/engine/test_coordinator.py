@@ -10,7 +10,7 @@ from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.shards import ShardPlan
 from loadgen.errors import LoadgenError
 from loadgen.measure.connections import Census
-from loadgen.measure.recorder import Gauges, Snapshot
+from loadgen.measure.recorder import Snapshot
 from loadgen.measure.threshold import Ending
 from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
@@ -78,12 +78,11 @@ class ScriptedShards:
 
     def report(self, now_s):
         now_ns = self.clock()
-        gauges = Gauges(unfinished=int(now_s < self.unfinished_until_s))
         return ShardReport(
-            snapshot=Snapshot(shard=0, started_ns=now_ns, ended_ns=now_ns, gauges=gauges),
+            snapshot=Snapshot(shard=0, started_ns=now_ns, ended_ns=now_ns),
             states=[],
             pending=int(now_s < self.busy_until_s),
-            reactions=0,
+            left_to_do=int(now_s < self.unfinished_until_s),
             first_refusal=self.refusal,
             bug=self.bug,
             trace="Traceback …" if self.bug else "",

@@ -218,6 +218,19 @@ def test_a_polled_message_was_due_at_the_poll_and_known_when_it_was_answered(pla
     assert snapshot.arrived == [Arrived("a", 0, 60_500 * MS), Arrived("b", 0, 60_500 * MS)]
 
 
+def test_no_drain_waits_for_a_poll(play, world):
+    world.notifies = False
+    world.delays = {"fetch_news": 20.0}
+    seen = []
+
+    async def scenario(days, around):
+        await asyncio.sleep(65)
+        seen.append((around.admission.unfinished, around.admission.polls))
+
+    play(FixedSchedule(), scenario, users=1)
+    assert seen == [(1, 1)]
+
+
 def test_a_slow_poll_lets_the_beats_pass_that_it_missed(play, world, ear):
     world.notifies = False
     world.delays = {"fetch_news": [150.0, 1.0]}

@@ -83,7 +83,7 @@ def test_between_the_barriers_it_counts_once(run, clock, shards, population_of):
         snapshot=Snapshot(shard=0, started_ns=0, ended_ns=1, gauges=gauges),
         states=[StateCount(0, False, 4), StateCount(0, True, 3)],
         pending=0,
-        reactions=0,
+        left_to_do=0,
     )
     census = run(headcount.now([report]))
     assert (census.expected["client_to_cas"], census.counts["client"]["client_to_cas"]) == (34, 34)

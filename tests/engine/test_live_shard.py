@@ -74,7 +74,7 @@ def test_a_shard_reports_its_users_and_its_own_condition(run, clock, world, plan
     assert (second.snapshot.gauges.busy, third.snapshot.gauges.busy) == (0.0, pytest.approx(0.6))
     sent = [report for report in (first, second, third, last) if "send_message" in report.snapshot.counts]
     assert sum(each.snapshot.counts["send_message"].done for each in sent) == 10
-    assert last.reactions == 0
+    assert last.left_to_do == 0
     assert last.bug == ""
     assert {client.account.index for client in world.clients} == {1, 3, 5, 7, 9}
     assert all(client.is_aborted for client in world.clients)

@@ -47,7 +47,7 @@ def report(clock, *, shard=0, samples=(), submitted=(), arrived=(), **gauges):
     for copy in arrived:
         recorder.arrived(*copy)
     snapshot = recorder.snapshot(clock(), Gauges(**gauges))
-    return ShardReport(snapshot=snapshot, states=[], pending=0, reactions=0)
+    return ShardReport(snapshot=snapshot, states=[], pending=0, left_to_do=0)
 
 
 def test_progress_is_that_of_the_last_interval_and_counts_are_of_all(tally, clock):
