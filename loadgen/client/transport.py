@@ -33,6 +33,7 @@ ResponseT = TypeVar("ResponseT")
 Probe = Callable[[str, int, int], None]
 """Told of each layer of a connection that is passed: its name, when it began and ended (monotonic_ns)."""
 
+_HTTP_PORT: Final = 80
 _OPENING: Final = 0
 """Opening is waited for like a call, under a number that no call has."""
 _TURNS: Final = count()
@@ -174,13 +175,16 @@ class VirtualConnection:
     async def open(self, sockets: list[socket.socket], opening: _Opening) -> None:
         """Establish and bind over two connected sockets, taking them off the list."""
         self._opening = opening
-        for channel in (self._rts.in_channel, self._rts.out_channel):
-            link = _Link(self, channel)
-            await self._loop.create_connection(lambda link=link: link, sock=sockets.pop())  # type: ignore[misc]
-        now = self._loop.time()
-        self._await_answer(_OPENING, opening.ready, now + self._options.establishment_timeout_s)
-        self._flush(now)
-        await opening.ready
+        try:
+            for channel in (self._rts.in_channel, self._rts.out_channel):
+                link = _Link(self, channel)
+                await self._loop.create_connection(lambda link=link: link, sock=sockets.pop())  # type: ignore[misc]
+            self._await_answer(_OPENING, opening.ready, self._rts.next_timer())
+            self._flush(self._loop.time())
+            await opening.ready
+        except BaseException:
+            self.abort()
+            raise
 
     def connected(self, link: "_Link") -> None:
         """A channel has its socket."""
@@ -373,19 +377,22 @@ async def open_virtual_connection(
     peer = intern(f"{proxy.host}:{proxy.port} ({server}:{port})")  # one for all connections between the two
     sockets = await _connect_pair(proxy, peer, options.connect_timeout_s)
     opening.begin("http_auth")
-    authentication = BasicAuthentication(credentials.user, credentials.password)
-    now = asyncio.get_running_loop().time()
-    rts = VirtualConnectionClient(server, port, proxy.host, lambda: authentication, now, options)
-    connection = VirtualConnection(rts, peer, options)
     try:
+        authentication = BasicAuthentication(credentials.user, credentials.password)
+        now = asyncio.get_running_loop().time()
+        rts = VirtualConnectionClient(server, port, _host(proxy), lambda: authentication, now, options)
+        connection = VirtualConnection(rts, peer, options)
         await connection.open(sockets, opening)
-    except BaseException:
-        connection.abort()
-        raise
     finally:
         for unused in sockets:
             unused.close()
     return connection
+
+
+def _host(proxy: RpcProxy) -> str:
+    """What the Host header says: the port too, unless it is that of plain HTTP (RFC 9110 7.2)."""
+    name = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+    return name if proxy.port == _HTTP_PORT else f"{name}:{proxy.port}"
 
 
 async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[socket.socket]:

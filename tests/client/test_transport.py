@@ -12,7 +12,7 @@ import uvloop
 from msgspec import Struct
 
 from loadgen.client.account import Account, Credentials, RpcProxy
-from loadgen.client.transport import ConnectionOptions, VirtualConnection, open_virtual_connection
+from loadgen.client.transport import ConnectionOptions, VirtualConnection, _host, open_virtual_connection
 from loadgen.errors import (
     BindRefused,
     ConnectionLost,
@@ -220,7 +220,7 @@ async def test_heads(proxy):
             assert line == f"RPC_{name}_DATA /rpc/rpcproxy.dll?MBX1:6001 HTTP/1.1"
             headers = dict(field.split(": ", 1) for field in fields if field)
             assert parse_basic(headers["Authorization"]) == (CREDENTIALS.user, CREDENTIALS.password)
-            assert headers["Host"] == ADDRESS
+            assert headers["Host"] == f"{ADDRESS}:{proxy.port}"
 
 
 async def test_source_addresses_take_turns(proxy):
@@ -235,7 +235,7 @@ async def test_source_addresses_take_turns(proxy):
 async def test_addresses_stand_for_the_name(proxy):
     where = RpcProxy("mail.contoso.test", proxy.port, addresses=(ADDRESS,))
     connection = await open_virtual_connection(where, "MBX1", 6001, [INTERFACE], CREDENTIALS)
-    assert b"Host: mail.contoso.test\r\n" in proxy.heads["OUT"]
+    assert b"Host: mail.contoso.test:%d\r\n" % proxy.port in proxy.heads["OUT"]
     await connection.close()
 
 
@@ -498,6 +498,20 @@ async def test_a_source_address_that_is_not_ours():
 async def test_connecting_has_a_time_limit(proxy):
     with pytest.raises(TimedOut, match="no TCP connection within 0 s"):
         await connect(proxy, connect_timeout_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "said"), [("cas1", 80, "cas1"), ("cas1", 8080, "cas1:8080"), ("::1", 80, "[::1]")]
+)
+def test_host_header(host, port, said):
+    assert _host(RpcProxy(host, port)) == said
+
+
+async def test_a_server_name_that_cannot_be_asked_for(proxy):
+    """The sockets that are open by then are closed."""
+    where = RpcProxy(ADDRESS, proxy.port)
+    with pytest.raises(WireError, match="server"):
+        await open_virtual_connection(where, "MBX 1", 6001, [INTERFACE], CREDENTIALS)
 
 
 async def test_tls_is_not_silently_left_out():
