@@ -177,6 +177,8 @@ class EmsmdbSession:
     def take_async_connected(self, response: emsmdb.EcDoAsyncConnectExResponse) -> None:
         """Notifications can be waited for."""
         _require("EcDoAsyncConnectEx", response.return_value)
+        if response.async_context_handle == emsmdb.NO_CONTEXT:
+            raise RemoteProtocolError("EcDoAsyncConnectEx succeeded without an asynchronous context")
         self._async_handle = response.async_context_handle
 
     def wait(self) -> emsmdb.EcDoAsyncWaitExRequest:

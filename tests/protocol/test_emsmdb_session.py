@@ -102,6 +102,8 @@ def test_waiting_for_news(connected, vector):
     assert not connected.take_waited(emsmdb.EcDoAsyncWaitExResponse(flags=0))
     with pytest.raises(MapiError, match="0x000007EE"):
         connected.take_waited(emsmdb.EcDoAsyncWaitExResponse(return_value=0x7EE))
+    with pytest.raises(RemoteProtocolError, match="without an asynchronous context"):
+        connected.take_async_connected(emsmdb.EcDoAsyncConnectExResponse(emsmdb.NO_CONTEXT))
 
 
 def test_after_disconnecting_there_is_no_session(connected, vector):
