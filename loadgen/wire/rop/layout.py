@@ -14,6 +14,7 @@ import msgspec
 
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyProblem, PropertyTag, PropertyValue
+from loadgen.wire.restrictions import Restriction, read_restriction
 
 
 class FieldForm(Protocol):
@@ -61,6 +62,15 @@ class _SizedBytes:
         writer.raw(value)
 
 
+class _LongSizedBytes:
+    def read(self, reader: Reader, field: str) -> bytes:
+        return reader.take(reader.u32(field), field)
+
+    def write(self, writer: Writer, value: bytes) -> None:
+        writer.u32(len(value))
+        writer.raw(value)
+
+
 class _Array(msgspec.Struct, frozen=True):
     """Elements of one fixed layout behind their u16 count."""
 
@@ -100,6 +110,24 @@ class _PropertyValues:
             property_value.write(writer)
 
 
+class _SizedRestriction:
+    """A restriction behind its size; size 0 for none."""
+
+    def read(self, reader: Reader, field: str) -> Restriction | None:
+        size = reader.u16(field)
+        if size == 0:
+            return None
+        with reader.limited_to(size, field):
+            return read_restriction(reader)
+
+    def write(self, writer: Writer, value: Restriction | None) -> None:
+        start = len(writer)
+        writer.u16(0)
+        if value is not None:
+            value.write(writer)
+            writer.patch_u16(start, len(writer) - start - 2)
+
+
 class _Sized(msgspec.Struct, frozen=True):
     """Another form behind the u16 size of what it writes."""
 
@@ -118,6 +146,9 @@ class _Sized(msgspec.Struct, frozen=True):
 
 Asciiz: TypeAlias = Annotated[str, _AsciiText()]
 SizedBytes: TypeAlias = Annotated[bytes, _SizedBytes()]
+LongSizedBytes: TypeAlias = Annotated[bytes, _LongSizedBytes()]
+"""Bytes behind their size as u32."""
+
 PropertyIds: TypeAlias = Annotated[tuple[int, ...], _Array(Struct("<H"))]
 PropertyTags: TypeAlias = Annotated[tuple[PropertyTag, ...], _Array(Struct("<I"))]
 ObjectIds: TypeAlias = Annotated[tuple[int, ...], _Array(Struct("<Q"))]
@@ -125,6 +156,7 @@ LongTermIds: TypeAlias = Annotated[tuple[bytes, ...], _Array(Struct("<24s"))]
 PropertyProblems: TypeAlias = Annotated[tuple[PropertyProblem, ...], _Problems()]
 PropertyValues: TypeAlias = Annotated[tuple[PropertyValue, ...], _PropertyValues()]
 SizedPropertyValues: TypeAlias = Annotated[tuple[PropertyValue, ...], _Sized(_PropertyValues())]
+SizedRestriction: TypeAlias = Annotated[Restriction | None, _SizedRestriction()]
 
 
 class _Run:

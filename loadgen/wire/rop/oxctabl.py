@@ -2,15 +2,24 @@
 
 from collections.abc import Container, Sequence
 from struct import Struct
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 import msgspec
 
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyRow, PropertyTag
-from loadgen.wire.restrictions import Restriction, read_restriction
 from loadgen.wire.rop.base import ColumnsOf, InputRequest, RopResponse
-from loadgen.wire.rop.layout import I32, U8, U16, U32, Bool8, PropertyTags, SizedBytes, layout_of
+from loadgen.wire.rop.layout import (
+    I32,
+    U8,
+    U16,
+    U32,
+    Bool8,
+    PropertyTags,
+    SizedBytes,
+    SizedRestriction,
+    layout_of,
+)
 
 BOOKMARK_BEGINNING: Final = 0
 BOOKMARK_CURRENT: Final = 1
@@ -36,24 +45,6 @@ class SortOrder(msgspec.Struct, frozen=True, gc=False):
 
     tag: PropertyTag
     order: int = ASCENDING
-
-
-class _SizedRestrictionForm:
-    """A restriction behind its size; size 0 for none."""
-
-    def read(self, reader: Reader, field: str) -> Restriction | None:
-        size = reader.u16(field)
-        if size == 0:
-            return None
-        with reader.limited_to(size, field):
-            return read_restriction(reader)
-
-    def write(self, writer: Writer, value: Restriction | None) -> None:
-        start = len(writer)
-        writer.u16(0)
-        if value is not None:
-            value.write(writer)
-            writer.patch_u16(start, len(writer) - start - 2)
 
 
 class TableStatusResponse(RopResponse, frozen=True, gc=False):
@@ -124,7 +115,7 @@ class RopRestrictRequest(InputRequest, frozen=True):
     rop_id = 0x14
     response = RopRestrictResponse
     restrict_flags: U8
-    restriction: Annotated[Restriction | None, _SizedRestrictionForm()]
+    restriction: SizedRestriction
 
 
 class RopQueryRowsResponse(RopResponse, frozen=True):
@@ -228,7 +219,7 @@ class RopFindRowRequest(InputRequest, frozen=True):
     rop_id = 0x4F
     response = RopFindRowResponse
     find_row_flags: U8
-    restriction: Annotated[Restriction | None, _SizedRestrictionForm()]
+    restriction: SizedRestriction
     origin: U8 = BOOKMARK_BEGINNING
     bookmark: SizedBytes = b""
 

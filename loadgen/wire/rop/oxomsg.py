@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.rop.base import InputRequest, RopResponse
-from loadgen.wire.rop.layout import U8, U64
+from loadgen.wire.rop.layout import U8, U64, Bool8, PropertyValues
 
 PREPROCESS: Final = 0x01
 NEEDS_SPOOLER: Final = 0x02
@@ -39,6 +39,21 @@ class RopAbortSubmitRequest(InputRequest, frozen=True, gc=False):
     response = RopAbortSubmitResponse
     folder_id: U64
     message_id: U64
+
+
+class RopTransportSendResponse(RopResponse, frozen=True):
+    """Properties that the server changed, as a rule none ([MS-OXCROPS] 2.2.7.6)."""
+
+    rop_id = 0x4A
+    no_properties_returned: Bool8
+    values: PropertyValues = ()
+
+
+class RopTransportSendRequest(InputRequest, frozen=True, gc=False):
+    """Sends a message that a client in cached mode uploaded ([MS-OXCROPS] 2.2.7.6)."""
+
+    rop_id = 0x4A
+    response = RopTransportSendResponse
 
 
 class _AddressTypesForm:
@@ -100,6 +115,7 @@ class RopGetTransportFolderRequest(InputRequest, frozen=True, gc=False):
 REQUESTS = (
     RopSubmitMessageRequest,
     RopAbortSubmitRequest,
+    RopTransportSendRequest,
     RopGetAddressTypesRequest,
     RopSetSpoolerRequest,
     RopGetTransportFolderRequest,

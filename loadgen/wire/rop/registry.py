@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcrops, oxcstor, oxctabl, oxomsg
+from loadgen.wire.rop import (
+    oxcfold,
+    oxcfxics_download,
+    oxcfxics_transfer,
+    oxcfxics_upload,
+    oxcmsg,
+    oxcnotif,
+    oxcprpt,
+    oxcrops,
+    oxcstor,
+    oxctabl,
+    oxomsg,
+)
 from loadgen.wire.rop.base import RopErrorResponse, RopRequest, RopResponse
 from loadgen.wire.rop.oxcnotif import RopNotifyResponse, RopPendingResponse
 from loadgen.wire.rop.oxcrops import RopBackoffResponse, RopBufferTooSmallResponse
@@ -21,8 +33,20 @@ UNREQUESTED: Final[Mapping[int, type[Unrequested]]] = {
     for kind in (RopNotifyResponse, RopPendingResponse, RopBackoffResponse, RopBufferTooSmallResponse)
 }
 
+_DOCUMENTS = (
+    oxcrops,
+    oxcstor,
+    oxcfold,
+    oxctabl,
+    oxcmsg,
+    oxomsg,
+    oxcprpt,
+    oxcnotif,
+    oxcfxics_transfer,
+    oxcfxics_download,
+    oxcfxics_upload,
+)
+
 REQUESTS: Final[Mapping[int, type[RopRequest]]] = {
-    request.rop_id: request
-    for document in (oxcrops, oxcstor, oxcfold, oxctabl, oxcmsg, oxomsg, oxcprpt, oxcnotif)
-    for request in document.REQUESTS
+    request.rop_id: request for document in _DOCUMENTS for request in document.REQUESTS
 }

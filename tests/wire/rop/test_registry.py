@@ -14,6 +14,7 @@ from loadgen.wire.recipients import smtp_recipient
 from loadgen.wire.restrictions import RestrictExist
 from loadgen.wire.rop.layout import Fixed
 from loadgen.wire.rop.oxcfold import ExistingFolder, RopMoveCopyMessagesNullDestinationResponse
+from loadgen.wire.rop.oxcfxics_upload import LongTermIdRange, MessageReadState
 from loadgen.wire.rop.oxcmsg import ModifyRecipientRow, OpenRecipientRow, PublicReadStatus, ReadRecipientRow
 from loadgen.wire.rop.oxcstor import (
     RopGetReceiveFolderTableResponse,
@@ -69,6 +70,10 @@ BY_TYPE = {
     tuple[PropertyRow, ...]: tuples(ROWS),
     tuple[OpenRecipientRow, ...]: tuples(OPEN_RECIPIENTS),
     tuple[ReadRecipientRow, ...]: tuples(st.builds(ReadRecipientRow, U32, OPEN_RECIPIENTS)),
+    tuple[MessageReadState, ...]: tuples(st.builds(MessageReadState, st.binary(max_size=24), st.booleans())),
+    tuple[LongTermIdRange, ...]: tuples(
+        st.builds(LongTermIdRange, *[st.binary(min_size=24, max_size=24)] * 2)
+    ),
     tuple[ModifyRecipientRow, ...]: tuples(st.builds(ModifyRecipientRow, U32, U8, st.none() | RECIPIENTS)),
 }
 BY_NAME = {
@@ -88,6 +93,10 @@ BY_NAME = {
     "category_count": U16,
     "expanded_count": U16,
     "maximum_byte_count": st.just(0),  # a matter of byte_count
+    "maximum_buffer_size": st.just(0),  # a matter of buffer_size
+    "backoff_time_ms": st.just(0),  # a matter of return_value
+    "version": st.tuples(U16, U16, U16),
+    "source_keys": tuples(st.binary(max_size=24)),
     "row_no_longer_visible": st.booleans(),
 }
 OF_RECEIVE_FOLDERS = tuples(st.builds(receive_folder_row, U64, TEXT, U64))
@@ -131,7 +140,7 @@ def written(rop):
 
 
 @pytest.mark.parametrize("request_type", REQUESTS.values(), ids=lambda kind: kind.__name__)
-@settings(max_examples=25)  # times 65 classes
+@settings(max_examples=25)  # times 82 classes
 @given(data=st.data())
 def test_any_request_comes_back_from_the_wire(request_type, data):
     rop = data.draw(any_of(request_type))
@@ -142,7 +151,7 @@ def test_any_request_comes_back_from_the_wire(request_type, data):
 
 
 @pytest.mark.parametrize("response_type", RESPONSES, ids=lambda kind: kind.__name__)
-@settings(max_examples=25)  # times 65 classes
+@settings(max_examples=25)  # times 82 classes
 @given(data=st.data())
 def test_any_response_comes_back_from_the_wire(response_type, data):
     rop = data.draw(any_of(response_type))
@@ -154,7 +163,7 @@ def test_any_response_comes_back_from_the_wire(response_type, data):
 
 
 @pytest.mark.parametrize("request_type", ANSWERED, ids=lambda kind: kind.__name__)
-@settings(max_examples=25)  # times 65 classes
+@settings(max_examples=25)  # times 82 classes
 @given(data=st.data(), return_value=st.sampled_from([0, 0x478, 0x503, 0x80004005]))
 def test_a_request_and_its_response_have_one_id(request_type, data, return_value):
     assert data.draw(any_of(request_type)).response_type(return_value).rop_id == request_type.rop_id
