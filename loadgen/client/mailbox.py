@@ -1,43 +1,21 @@
 """What Outlook does in its user's mailbox in online mode."""
 
 from collections.abc import Callable
-from typing import Final
 
 from loadgen.client.account import Account
 from loadgen.client.composing import Composer
 from loadgen.client.content import Content
+from loadgen.client.inbox_view import SCREEN, InboxView
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.store_session import StoreSession
 from loadgen.client.streams import StreamReader
-from loadgen.errors import MapiError, RemoteProtocolError, WrongAnswer
-from loadgen.protocol.emsmdb_session import RopBatch, RopResults, ServerObjectHandle
+from loadgen.errors import MapiError, WrongAnswer
+from loadgen.protocol.emsmdb_session import UNSET, RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire import identifiers
 from loadgen.wire import properties as p
 from loadgen.wire.auxiliary import AuxiliaryBlock
-from loadgen.wire.buffer import Reader
-from loadgen.wire.properties import PropertyRow
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl
 
-NO_FOLDER: Final = ServerObjectHandle(0xFFFFFFFF)
-
-_VIEW_COLUMNS = (
-    p.PidTagFolderId,
-    p.PidTagMid,
-    p.PidTagInstID,
-    p.PidTagInstanceNum,
-    p.PidTagMessageClass,
-    p.PidTagImportance,
-    p.PidTagMessageFlags,
-    p.PidTagMessageSize,
-    p.PidTagMessageDeliveryTime,
-    p.PidTagClientSubmitTime,
-    p.PidTagHasAttachments,
-    p.PidTagSentRepresentingName,
-    p.PidTagSubject,
-    p.PidTagNormalizedSubject,
-)
-_VIEW_ROWS = 50
-_VIEW_ORDER = (oxctabl.SortOrder(p.PidTagMessageDeliveryTime, oxctabl.DESCENDING),)
 _HIERARCHY_COLUMNS = (p.PidTagFolderId, p.PidTagDisplayName, p.PidTagContentCount, p.PidTagSubfolders)
 _STORE_PROPERTIES = (p.PidTagMailboxOwnerName, p.PidTagMailboxOwnerEntryId, p.PidTagStoreSupportMask)
 _INBOX_PROPERTIES = (
@@ -96,7 +74,6 @@ class Mailbox:
     __slots__ = (
         "_account",
         "_composer",
-        "_count",
         "_deleted_items",
         "_folders",
         "_inbox",
@@ -115,10 +92,10 @@ class Mailbox:
         self._account = account
         self._streams = streams
         self._wall_clock = wall_clock
-        self._logon = self._inbox = self._deleted_items = self._view = self._notify = NO_FOLDER
+        self._view = InboxView(store)
+        self._logon = self._inbox = self._deleted_items = self._notify = UNSET
         self._folders: tuple[int, ...] = ()
         self._composer: Composer
-        self._count = 0
 
     async def log_on(self, *about: AuxiliaryBlock) -> None:
         """Opens the session and the mailbox, and shows the Inbox, as Outlook does when it starts."""
@@ -135,7 +112,7 @@ class Mailbox:
         await self._check_store()
         await self._open_folders()
         await self._list_folders()
-        await self._open_view()
+        await self._view.open(self._inbox)
 
     async def send(self, message: OutgoingMessage) -> None:
         """Composes and submits ``message``."""
@@ -144,22 +121,7 @@ class Mailbox:
 
     async def fetch_news(self) -> list[NewMessage]:
         """The messages that have come into the Inbox since the last call, in the order of their arrival."""
-        columns = self.store.columns_of(self._view)
-        arrived = []
-        for notification in await self.store.take_notifications():
-            event = notification.event
-            if notification.notification_handle != self._view or not isinstance(event, oxcnotif.TableEvent):
-                continue
-            if event.event_type == oxcnotif.TABLE_ROW_ADDED:
-                reader = Reader(event.row_data)
-                arrived.append(_new_message(PropertyRow.read(reader, columns)))
-                reader.expect_end("TableRowData")
-                self._count += 1
-            elif event.event_type == oxcnotif.TABLE_ROW_DELETED:
-                self._count -= 1
-            elif event.event_type != oxcnotif.TABLE_ROW_MODIFIED:
-                raise RemoteProtocolError(f"table event {event.event_type} on a view of the Inbox")
-        return arrived
+        return await self._view.fetch_news()
 
     async def read(self, message_id: int, expected_key: str) -> None:
         """Opens a message, reads all of it, checks it against what its sender wrote, and marks it read."""
@@ -189,9 +151,13 @@ class Mailbox:
         inbox = batch.use(self._inbox)
         batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, inbox, 0, 1, (p.PidTagContentCount,)))
         row = (await self.store.run(batch)).one(oxcprpt.RopGetPropertiesSpecificResponse).row
-        if row.get(p.PidTagContentCount) != self._count:
-            raise WrongAnswer(f"the Inbox holds {row.get(p.PidTagContentCount)} messages, not {self._count}")
-        await self.store.release(self._notify, self._view, self._deleted_items, self._inbox, self._logon)
+        if row.get(p.PidTagContentCount) != self._view.count:
+            raise WrongAnswer(
+                f"the Inbox holds {row.get(p.PidTagContentCount)} messages, not {self._view.count}"
+            )
+        await self.store.release(
+            self._notify, self._view.table, self._deleted_items, self._inbox, self._logon
+        )
         await self.store.disconnect()
 
     async def _log_on(self) -> oxcstor.RopLogonPrivateResponse:
@@ -243,7 +209,7 @@ class Mailbox:
         batch.add(oxcfold.RopOpenFolderRequest(0, logon, subtree, self._folders[oxcstor.IPM_SUBTREE]))
         batch.add(oxcfold.RopGetHierarchyTableRequest(0, subtree, table, oxcfold.NO_NOTIFICATIONS))
         batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _HIERARCHY_COLUMNS))
-        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
+        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, SCREEN))
         batch.release(table)
         batch.release(subtree)
         results = await self.store.run(batch)
@@ -251,20 +217,6 @@ class Mailbox:
         expected = {self._folders[at] for at in (oxcstor.INBOX, oxcstor.SENT_ITEMS, oxcstor.DELETED_ITEMS)}
         if not expected <= listed:
             raise WrongAnswer("the folder list lacks the Inbox, Sent Items or Deleted Items")
-
-    async def _open_view(self) -> None:
-        batch = RopBatch()
-        inbox, table = batch.use(self._inbox), batch.reserve()
-        batch.add(oxcfold.RopGetContentsTableRequest(0, inbox, table))
-        batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _VIEW_COLUMNS))
-        batch.add(oxctabl.RopSortTableRequest(0, table, 0, _VIEW_ORDER))
-        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
-        results = await self.store.run(batch)
-        self._view = results.handles[table]
-        self._count = results.one(oxcfold.RopGetContentsTableResponse).row_count
-        rows = len(results.one(oxctabl.RopQueryRowsResponse).rows)
-        if rows != min(self._count, _VIEW_ROWS):
-            raise WrongAnswer(f"the Inbox holds {self._count} messages but its view shows {rows} rows")
 
     async def _open(self, message_id: int) -> tuple[Content | None, ServerObjectHandle]:
         batch = RopBatch()
@@ -290,7 +242,7 @@ class Mailbox:
         parent, table = batch.use(message), batch.reserve()
         batch.add(oxcmsg.RopGetAttachmentTableRequest(0, parent, table))
         batch.add(oxctabl.RopSetColumnsRequest(0, table, 0, _ATTACHMENT_COLUMNS))
-        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, _VIEW_ROWS))
+        batch.add(oxctabl.RopQueryRowsRequest(0, table, oxctabl.ADVANCE, True, SCREEN))
         batch.release(table)
         rows = (await self.store.run(batch)).one(oxctabl.RopQueryRowsResponse).rows
         if len(rows) != 1:
@@ -300,11 +252,6 @@ class Mailbox:
         number = rows[0].get(p.PidTagAttachNumber, 0)
         batch.add(oxcmsg.RopOpenAttachmentRequest(0, parent, attachment, oxcmsg.READ_ONLY, number))
         return await self._streams.read_from(self.store, batch, attachment, p.PidTagAttachDataBinary)
-
-
-def _new_message(row: PropertyRow) -> NewMessage:
-    content = Content.from_subject(row.get(p.PidTagNormalizedSubject, ""))
-    return NewMessage(row.get(p.PidTagMid, 0), content.key if content else "")
 
 
 def _require_complete(results: RopResults, kind: type[oxcfold.PartialCompletionResponse]) -> None:

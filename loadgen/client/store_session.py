@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from loadgen.client.transport import RpcConnection
-from loadgen.errors import ConnectionLost, PeerError
+from loadgen.errors import ConnectionLost, PeerError, RemoteProtocolError
 from loadgen.protocol.emsmdb_session import EmsmdbSession, RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire.auxiliary import AuxiliaryBlock
 from loadgen.wire.emsmdb import EcDoAsyncWaitExResponse
@@ -19,10 +19,20 @@ class StoreSession:
     """What a mailbox and the public folders have in common.
 
     ``on_news`` is called when :meth:`take_notifications` has something to give: the server said so, or
-    notifications came along with other answers. All calls raise :class:`~loadgen.errors.PeerError`.
+    notifications came along with other answers. ``on_failure`` is called once if the session is of no more
+    use though its connection is. All calls raise :class:`~loadgen.errors.PeerError`.
     """
 
-    __slots__ = ("_connection", "_notifications", "_session", "_wait", "_waiting", "on_failure", "on_news")
+    __slots__ = (
+        "_connection",
+        "_failure",
+        "_notifications",
+        "_session",
+        "_wait",
+        "_waiting",
+        "on_failure",
+        "on_news",
+    )
 
     def __init__(self, connection: RpcConnection, session: EmsmdbSession) -> None:
         self._connection = connection
@@ -30,6 +40,7 @@ class StoreSession:
         self._notifications: list[RopNotifyResponse] = []
         self._wait: asyncio.Future[bytes] | None = None
         self._waiting = False
+        self._failure: PeerError | None = None
         self.on_news: Callable[[], None] | None = None
         self.on_failure: Callable[[PeerError], None] | None = None
 
@@ -56,8 +67,14 @@ class StoreSession:
 
     async def run(self, batch: RopBatch, *, chain: bool = False) -> RopResults:
         """Carries out ``batch``, all of which must succeed; keeps the notifications that come along."""
+        if self._failure is not None:
+            raise ConnectionLost(str(self._failure))
         response = await self._connection.call(self._session.execute(batch, chain=chain))
-        results = self._session.take_executed(batch, response)
+        try:
+            results = self._session.take_executed(batch, response)
+        finally:
+            if not self._session.connected:
+                self._fail(RemoteProtocolError("the store ended the session"))
         if self._waiting and self._wait is None:
             self._wait_again()
         if results.notifications:
@@ -65,6 +82,8 @@ class StoreSession:
             if batch.requests and self.on_news is not None:
                 self.on_news()
         results.require_success()
+        if len(results.handles) < len(batch.handles):
+            raise RemoteProtocolError(f"{len(results.handles)} handles came back for {len(batch.handles)}")
         return results
 
     async def release(self, *handles: ServerObjectHandle) -> None:
@@ -78,8 +97,12 @@ class StoreSession:
     async def take_notifications(self) -> list[RopNotifyResponse]:
         """Asks for what is new with an empty ROP list, and returns all notifications since the last time."""
         await self.run(RopBatch())
-        taken, self._notifications = self._notifications, []
-        return taken
+        return self.take_kept()
+
+    def take_kept(self) -> list[RopNotifyResponse]:
+        """Those notifications alone that came along with other answers since the last time."""
+        kept, self._notifications = self._notifications, []
+        return kept
 
     async def disconnect(self) -> None:
         """Ends the session (EcDoDisconnect); the connection stays."""
@@ -87,20 +110,23 @@ class StoreSession:
         self._session.take_disconnected(await self._connection.call(self._session.disconnect()))
 
     def _wait_again(self) -> None:
-        self._wait = self._connection.begin(self._session.wait(), _WAIT_TIMEOUT_S)
+        try:
+            self._wait = self._connection.begin(self._session.wait(), _WAIT_TIMEOUT_S)
+        except ConnectionLost:
+            return  # the connection itself reports its loss, once for all calls
         self._wait.add_done_callback(self._waited)
 
     def _waited(self, wait: asyncio.Future[bytes]) -> None:
-        if wait.cancelled() or wait is not self._wait:
-            return
         try:
-            news = self._session.take_waited(EcDoAsyncWaitExResponse.decode(wait.result()))
-        except ConnectionLost:
-            return  # the connection itself reports its loss, once for all calls
+            stub = wait.result()
+            if wait is not self._wait:
+                return  # given up since; but asyncio complains of an outcome that nobody looked at
+            news = self._session.take_waited(EcDoAsyncWaitExResponse.decode(stub))
+        except (asyncio.CancelledError, ConnectionLost):
+            return
         except PeerError as error:
-            self._stop_waiting()
-            if self.on_failure is not None:
-                self.on_failure(error)
+            if wait is self._wait:
+                self._fail(error)
             return
         if not news:
             self._wait_again()
@@ -109,8 +135,12 @@ class StoreSession:
         if self.on_news is not None:
             self.on_news()
 
+    def _fail(self, error: PeerError) -> None:
+        self._stop_waiting()
+        self._failure = error
+        if self.on_failure is not None:
+            self.on_failure(error)
+
     def _stop_waiting(self) -> None:
         self._waiting = False
-        if self._wait is not None:
-            self._wait.remove_done_callback(self._waited)
-            self._wait = None
+        self._wait = None
