@@ -37,7 +37,8 @@ class OutlookClient:
     """One Outlook with all its connections; the engine's view of it is :class:`loadgen.engine.client.Client`.
 
     ``on_notify`` is called when mail has come, ``on_lost`` once for each connection that goes away unasked;
-    neither after :meth:`log_off` or :meth:`abort`. All calls raise :class:`~loadgen.errors.PeerError`.
+    neither from :meth:`log_off` or :meth:`abort` on: what is lost then is an error of logging off. All calls
+    raise :class:`~loadgen.errors.PeerError`.
     """
 
     __slots__ = (
@@ -46,6 +47,8 @@ class OutlookClient:
         "_closed_received",
         "_closed_sent",
         "_connections",
+        "_first_loss",
+        "_leaving",
         "_mailbox",
         "_on_lost",
         "_on_notify",
@@ -53,6 +56,7 @@ class OutlookClient:
         "_probe",
         "_proxy",
         "_public_folders",
+        "_starting",
         "_startup",
         "_type",
     )
@@ -77,7 +81,10 @@ class OutlookClient:
         self._on_notify = on_notify
         self._on_lost = on_lost
         self._options = options
-        self._connections: list[tuple[str, VirtualConnection]] = []
+        self._connections: dict[VirtualConnection, str] = {}
+        self._starting: list[VirtualConnection] = []
+        self._first_loss: PeerError | None = None
+        self._leaving = False
         self._closed_sent = self._closed_received = 0
         self._mailbox: Mailbox
         self._address_book: AddressBook | None = None
@@ -96,41 +103,44 @@ class OutlookClient:
     @property
     def bytes_sent(self) -> int:
         """TCP payload of all connections so far, closed ones included."""
-        return self._closed_sent + sum(connection.bytes_sent for _, connection in self._connections)
+        return self._closed_sent + sum(connection.bytes_sent for connection in self._connections)
 
     @property
     def bytes_received(self) -> int:
         """TCP payload of all connections so far, closed ones included."""
-        return self._closed_received + sum(connection.bytes_received for _, connection in self._connections)
+        return self._closed_received + sum(connection.bytes_received for connection in self._connections)
 
     @property
     def virtual_connections(self) -> Mapping[str, int]:
         """Virtual connections that are open, by purpose: mail, public_folder, directory, referral."""
-        return Counter(purpose for purpose, _ in self._connections)
+        return Counter(self._connections.values())
 
     async def log_on(self) -> None:
-        """Opens all connections, those of start-up first, and logs on to everything."""
+        """Opens all connections, those of start-up too if asked, and logs on to everything."""
         counts, starting = self._type.connections, self._type.startup
         directory_server = self._account.home_server
         if self._startup and starting.referral:
             referral = await self._open(
                 "referral", self._account.home_server, REFERRAL_PORT, (rfr.INTERFACE,)
             )
+            self._starting.append(referral)
             directory_server = await self._timed("refer", refer(referral, self._account))
         for _ in range(counts.directory):
-            await self._open_directory("directory", directory_server)
+            self._address_book, _ = await self._open_directory(directory_server)
         if self._startup:
             for _ in range(starting.directory):
-                await self._open_directory("startup_directory", directory_server)
+                _, connection = await self._open_directory(directory_server)
+                self._starting.append(connection)
         await self._open_mailbox()
         for _ in range(counts.public_folder):
             await self._open_public_folders()
+        if self._first_loss is not None:
+            raise self._first_loss  # one connection went while others were still being opened
 
     async def end_startup(self) -> None:
         """Closes the connections that only starting needs."""
-        for purpose, connection in list(self._connections):
-            if purpose in ("referral", "startup_directory"):
-                await self._close(connection)
+        while self._starting:
+            await self._close(self._starting.pop())
 
     async def resolve_names(self, recipients: Sequence[Account]) -> None:
         """Looks these users up in the directory and checks what it says of them."""
@@ -160,19 +170,21 @@ class OutlookClient:
 
     async def log_off(self) -> None:
         """Takes leave, or just cuts, as the client type does, and closes everything."""
+        self._leaving = True
         if self._type.disconnect == "proper":
             await self._mailbox.log_off()
             for public_folders in self._public_folders:
                 await public_folders.log_off()
             if self._address_book is not None:
                 await self._address_book.unbind()
-            for _, connection in list(self._connections):
+            for connection in list(self._connections):
                 await self._close(connection)
         self.abort()
 
     def abort(self) -> None:
         """Cuts every connection at once."""
-        for _, connection in list(self._connections):
+        self._leaving = True
+        for connection in list(self._connections):
             self._forget(connection)
             connection.abort()
 
@@ -183,19 +195,18 @@ class OutlookClient:
             self._proxy, server, port, interfaces, self._account.credentials, self._options, self._probe
         )
         connection.on_lost = partial(self._lost, connection)
-        self._connections.append((purpose, connection))
+        self._connections[connection] = purpose
         return connection
 
-    async def _open_directory(self, purpose: str, server: str) -> None:
-        connection = await self._open(purpose, server, DIRECTORY_PORT, (nspi.INTERFACE,))
+    async def _open_directory(self, server: str) -> tuple[AddressBook, VirtualConnection]:
+        connection = await self._open("directory", server, DIRECTORY_PORT, (nspi.INTERFACE,))
         address_book = AddressBook(connection, self._account)
         await self._timed("bind_directory", address_book.bind())
-        if purpose == "directory":
-            self._address_book = address_book
+        return address_book, connection
 
     async def _open_mailbox(self) -> None:
         store = await self._open_store("mail", self._account.home_server)
-        store.on_news = self._on_notify
+        store.on_news = self._notify
         version = emsmdb.version_from_words(self._type.version_words)
         streams = StreamReader(chained=version >= _CHAINED_READS_FROM)
         self._mailbox = Mailbox(self._account, store, streams, time)
@@ -229,16 +240,26 @@ class OutlookClient:
         self._forget(connection)
         await connection.close()
 
+    def _notify(self) -> None:
+        if not self._leaving:
+            self._on_notify()
+
     def _fail(self, connection: VirtualConnection, error: PeerError) -> None:
         connection.abort()
         self._lost(connection, error)
 
     def _lost(self, connection: VirtualConnection, error: PeerError) -> None:
-        self._forget(connection)
+        """Reports a loss once: what ends a connection fails the call that waits for news, too."""
+        if not self._forget(connection) or self._leaving:
+            return
+        self._first_loss = self._first_loss or error
         self._on_lost(error)
 
-    def _forget(self, connection: VirtualConnection) -> None:
+    def _forget(self, connection: VirtualConnection) -> bool:
+        """Books what went over a connection that ends; False if that has been done."""
         connection.on_lost = None
+        if self._connections.pop(connection, None) is None:
+            return False
         self._closed_sent += connection.bytes_sent
         self._closed_received += connection.bytes_received
-        self._connections = [entry for entry in self._connections if entry[1] is not connection]
+        return True
