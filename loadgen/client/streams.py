@@ -2,7 +2,7 @@
 
 from loadgen.client.store_session import StoreSession
 from loadgen.errors import WrongAnswer
-from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
+from loadgen.protocol.emsmdb_session import RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire.properties import PropertyTag
 from loadgen.wire.rop.oxcprpt import (
     MAXIMUM_BYTE_COUNT_FOLLOWS,
@@ -42,21 +42,24 @@ class StreamReader:
         results = await store.run(batch, chain=self._chained)
         size = results.one(RopOpenStreamResponse).stream_size
         handles = results.handles
-        data = b"".join(response.data for response in results.all_of(RopReadStreamResponse))
+        data = bytearray(_data_of(results))
         while len(data) < size:
             more = RopBatch()
             more.add(self._request(more, more.use(handles[stream])))
-            results = await store.run(more, chain=self._chained)
-            chunk = b"".join(response.data for response in results.all_of(RopReadStreamResponse))
+            chunk = _data_of(await store.run(more, chain=self._chained))
             if not chunk:
                 raise WrongAnswer(f"a stream of {size} bytes ended after {len(data)}")
             data += chunk
         if len(data) > size:
             raise WrongAnswer(f"a stream of {size} bytes went on to {len(data)}")
         await store.release(handles[stream], *((handles[parent],) if opened_here else ()))
-        return data
+        return bytes(data)
 
     def _request(self, batch: RopBatch, stream: int) -> RopReadStreamRequest:
         if self._chained:
             return RopReadStreamRequest(batch.logon_id, stream, MAXIMUM_BYTE_COUNT_FOLLOWS, _CHAINED_MAXIMUM)
         return RopReadStreamRequest(batch.logon_id, stream, _CHUNK)
+
+
+def _data_of(results: RopResults) -> bytes:
+    return b"".join(response.data for response in results.all_of(RopReadStreamResponse))
