@@ -1,7 +1,7 @@
 """What Outlook does on its public folder connection: log on, look at the hierarchy, stay."""
 
 from loadgen.client.store_session import StoreSession
-from loadgen.errors import WrongAnswer
+from loadgen.errors import MapiError, WrongAnswer
 from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
 from loadgen.wire.auxiliary import AuxiliaryBlock
 from loadgen.wire.properties import PidTagContentCount, PidTagDisplayName, PidTagFolderId, PidTagSubfolders
@@ -42,7 +42,10 @@ class PublicFolders:
                 | oxcstor.USE_PER_MDB_REPLICA_IDS,
             )
         )
-        results = await self.store.run(batch)
+        try:
+            results = await self.store.run(batch)
+        except MapiError as error:
+            raise MapiError("RopLogon to the public folders", error.code) from error
         self._logon = results.handles[0]
         await self._list(results.one(RopLogonPublicResponse).folder_ids[oxcstor.PUBLIC_IPM_SUBTREE])
 
