@@ -29,7 +29,7 @@ _STATUS_LINE_LIMIT: Final = 1024
 _HTTP: Final = ord("H")
 # Whatever was really asked, its answer is read as that to a request without a body: only then does h11 say
 # whether the connection is kept, and after a request with one nobody needs to know.
-_BODILESS: Final = h11.Request(method="GET", target="/", headers=(("Host", ""),))
+_BODILESS: Final = h11.Request(method="GET", target="/", headers=[("Host", "")])
 
 
 def _answer_parser() -> h11.Connection:

@@ -314,6 +314,19 @@ async def test_an_answer_that_crosses_a_cancellation_is_dropped(proxy):
         assert await connection.call(Say(b"still here")) == b"you said still here"
 
 
+async def test_beginning_a_call_needs_no_task(proxy):
+    asked = put_off_answers(proxy)
+    async with connected(proxy) as connection:
+        answered, given_up = (connection.begin(Say(text)) for text in (b"a", b"b"))
+        first, second = await asked.get(), await asked.get()
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        for request in (second, first):
+            proxy.down(reply(request, request.stub))
+        assert await answered == b"a"
+        assert connection._calls == {}
+
+
 LOSSES = {
     "OUT closed": (lambda proxy: proxy.writers["OUT"].close(), ConnectionLost, "closed the OUT channel"),
     "IN closed": (lambda proxy: proxy.writers["IN"].close(), ConnectionLost, "closed the IN channel"),
