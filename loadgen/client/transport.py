@@ -37,9 +37,8 @@ _HTTP_PORT: Final = 80
 _OPENING: Final = 0
 """Opening is waited for like a call, under a number that no call has."""
 _TURNS: Final = count()
-_IP_BIND_ADDRESS_NO_PORT: Final = (
-    24  # of Linux: the port is chosen by connect, so only the pair need be unique
-)
+# Of Linux, not in the socket module: connect chooses the port, so only the pair of addresses must be unique.
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 class ConnectionOptions(RtsOptions, frozen=True, gc=False):
