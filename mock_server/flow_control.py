@@ -1,4 +1,4 @@
-"""The two ends of one hop's flow control ([MS-RPCH] 3.2.1.1.5); only RPC PDUs count, header and all."""
+"""The two ends of one hop's flow control ([MS-RPCH] 3.2.1.1.4); only RPC PDUs count, header and all."""
 
 from collections import deque
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""A byte stream cut into PDUs, which follow each other without delimiter or padding ([MS-RPCH] 2.1.2.1.7)."""
+"""A byte stream cut into PDUs, which follow each other without delimiter or padding ([MS-RPCH] 2.1.2)."""
 
 from loadgen.errors import WireError
 from loadgen.wire.http import BANNER

@@ -7,6 +7,8 @@ outlives its supervisor.
 
 import asyncio
 import ctypes
+import gc
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -100,6 +102,7 @@ async def serve(task: Task) -> int:
 
     loop.set_exception_handler(on_error)
     roles = roles_of(task)
+    gc.freeze()  # the directory lives as long as the process; no collection need look at it again
     for role in roles:
         await role.start()
     await loop.connect_read_pipe(
@@ -114,6 +117,7 @@ async def serve(task: Task) -> int:
 def main() -> int:
     """What ``python -m mock_server --role`` does; the exit status."""
     _die_with_parent()
+    _take_all_descriptors()
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
     try:
         return uvloop.run(serve(task))
@@ -130,3 +134,9 @@ def _say(line: bytes) -> None:
 def _die_with_parent() -> None:
     """The end of standard input says the same, but a stuck process would not hear it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _take_all_descriptors() -> None:
+    """A virtual connection costs a client access server four of them, far more than the usual soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

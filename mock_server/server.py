@@ -161,7 +161,7 @@ class VirtualConnection:
             self._in.leg.send(rts.flow_control_ack(*ack, self._in.channel_cookie).encode())
 
     def _forward(self, pdu: RtsPdu, data: bytes) -> None:
-        """Acks reach the client and the outbound proxy by way of the OUT leg ([MS-RPCH] 3.2.1.4)."""
+        """Acks reach the client and the outbound proxy by way of the OUT leg ([MS-RPCH] 3.2.1.5)."""
         match pdu.flags, pdu.commands:
             case rts.OTHER_CMD, (Destination(rts.CLIENT | rts.OUT_PROXY), FlowControlAck()):
                 self._out.leg.send(data)
@@ -205,7 +205,7 @@ class RpcServer:
         return next((half.deadline for half in self._waiting.values()), None)
 
     def handle_timer(self, now: float) -> None:
-        """Close the legs whose other has not come within 15 minutes ([MS-RPCH] 3.2.5.2.1)."""
+        """Close the legs whose other has not come within 15 minutes ([MS-RPCH] 3.2.5.2)."""
         late = [cookie for cookie, half in self._waiting.items() if half.deadline <= now]
         for cookie in late:
             self._waiting.pop(cookie).leg.close()

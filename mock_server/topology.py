@@ -107,7 +107,6 @@ class Topology(_Strict, frozen=True, kw_only=True):
 
     title: str = ""
     base_address: str = "127.0.10.0"
-    seed: int = 1
     organisation: OrganisationWords = OrganisationWords()
     accounts: Accounts = Accounts()
     http: HttpSettings = HttpSettings()

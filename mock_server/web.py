@@ -166,7 +166,7 @@ class _Headers:
 
     @property
     def minimum_timeout_ms(self) -> int | None:
-        """MinConnTimeout, 120 to 14400 seconds ([MS-RPCH] 2.1.2.1.2); any other value is ignored."""
+        """MinConnTimeout, 120 to 14400 seconds ([MS-RPCH] 2.1.2.1); any other value is ignored."""
         for directive in (self.value(b"pragma") or "").split(","):
             name, _, value = directive.strip().partition("=")
             if name.lower() == "minconntimeout" and value.isdecimal() and 120 <= int(value) <= 14400:

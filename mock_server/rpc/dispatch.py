@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class AssociationGroup:
-    """The connections of one client that share context handles ([C706] 9.3.5).
+    """The connections of one client that share context handles ([C706] 9.3).
 
     ``handles`` maps the 20 bytes on the wire to what they stand for. When the last connection goes, every
-    handle that is still open is run down ([C706] 5.1.6): its callback is called once.
+    handle that is still open is run down: its callback is called once.
     """
 
     __slots__ = ("_run_downs", "client_group", "connections", "group_id", "handles")

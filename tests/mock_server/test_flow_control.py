@@ -1,4 +1,4 @@
-"""Both ends of a window, with the figures of [MS-RPCH] 3.2.1.1.5 as worked out in the reference."""
+"""Both ends of a window, with the figures of [MS-RPCH] 3.2.1.1.4 as worked out in the reference."""
 
 import pytest
 

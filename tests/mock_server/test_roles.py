@@ -15,9 +15,9 @@ from mock_server.mailbox import MailboxStore
 from mock_server.message import MessageContent
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
-from mock_server.roles.dsproxy import DirectoryProxyRole
-from mock_server.roles.mail_delivery import MailDelivery
-from mock_server.roles.rpc_server import RpcServerRole
+from mock_server.roles.dsproxy import DirectoryProxyRole, _BackEnd, _FrontEnd
+from mock_server.roles.mail_delivery import MailDelivery, _Incoming
+from mock_server.roles.rpc_server import RpcServerRole, _LegConnection
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.server import RpcServer, ServerSettings
@@ -418,3 +418,55 @@ async def test_connecting_leaves_no_socket_behind():
         await connect(asyncio.Protocol, "127.0.61.99", 9, "127.0.61.1")
     with socket.socket() as taken:
         taken.bind(("127.0.61.99", 0))
+
+
+def test_mail_comes_in_any_pieces():
+    directory = Directory(Organisation(servers=("MBX1",), public_servers=()), 2)
+    one, two = (envelope(user.dn).encode() for user in directory.users)
+    data = b"".join(len(each).to_bytes(4, "little") + each for each in (one, two))
+    for cut in range(len(data)):
+        delivery = MailDelivery(MailboxStore("MBX1", directory), {"MBX1": "127.0.61.11"}, 2525)
+        incoming = _Incoming(delivery)
+        incoming.data_received(data[:cut])
+        incoming.data_received(data[cut:])
+        assert delivery.delivered == 2
+
+
+class Transport(asyncio.Transport):
+    """A transport that only remembers."""
+
+    def __init__(self, closing=False):
+        super().__init__()
+        self.closing = closing
+        self.aborted = False
+        self.written = b""
+
+    def is_closing(self):
+        return self.closing
+
+    def abort(self):
+        self.aborted = True
+
+    def write(self, data):
+        self.written += data
+
+
+async def test_a_late_connection_to_the_catalog_is_not_kept():
+    role = DirectoryProxyRole(MBX, DIRECTORY, GC)
+    role.join = lambda front: None
+    front = _FrontEnd(role)
+    front.connection_made(Transport(closing=True))
+    back, transport = _BackEnd(front), Transport()
+    back.connection_made(transport)
+    assert transport.aborted
+    assert front.other is None
+
+
+async def test_a_leg_that_wakes_after_its_end_says_nothing():
+    leg, transport = _LegConnection(echo_role()), Transport()
+    leg.connection_made(transport)
+    assert transport.written == b"ncacn_http/1.0"
+    leg._leg.send(b"late")
+    leg.connection_lost(None)
+    await turns()
+    assert transport.written == b"ncacn_http/1.0"

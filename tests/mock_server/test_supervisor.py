@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from loadgen.wire import emsmdb, mgmt, nspi, rfr
+from mock_server import command_line, supervisor
 from mock_server.command_line import main
 from mock_server.supervisor import CannotListen, RoleDied, Supervisor
 from mock_server.topology_file import read_topology
@@ -69,20 +70,20 @@ def organisation(monkeypatch):
 
     async def serve(topology):
         ready = asyncio.Event()
-        supervisor = Supervisor(topology, ready.set)
-        task = asyncio.create_task(supervisor.run())
-        running.append((supervisor, task))
+        served = Supervisor(topology, ready.set)
+        task = asyncio.create_task(served.run())
+        running.append(task)
         await asyncio.wait((task, asyncio.create_task(ready.wait())), return_when=asyncio.FIRST_COMPLETED)
-        return supervisor, task
+        return served, task
 
     yield serve
-    assert all(task.done() for _, task in running)
+    assert all(task.done() for task in running)
 
 
 async def test_every_endpoint_from_outside(organisation):
     """One virtual connection to each, MGMT over it, and the counters of all processes at that moment."""
     topology = read_topology("small", base_address="127.0.62.0", changes={"client_access.0.processes": 2})
-    supervisor, task = await organisation(topology)
+    served, task = await organisation(topology)
     url = f"http://{topology.counters.address}:{topology.counters.port}"
     async with aiohttp.ClientSession() as session:
 
@@ -108,19 +109,19 @@ async def test_every_endpoint_from_outside(organisation):
         assert roles["MBX1"]["MSExchangeIS\\RPC Operations/sec"] == 1
         assert b'mock_connections{column="store"} 0' in await get("/metrics")
         assert json.loads(await get("/organisation"))["accounts"]["count"] == 5
-    supervisor._stop.set()
+    served._stop.set()
     await task
 
 
 async def test_a_role_that_dies_ends_the_organisation(organisation):
-    supervisor, task = await organisation(read_topology("small", base_address="127.0.63.0"))
-    victim = supervisor._children[2]
+    served, task = await organisation(read_topology("small", base_address="127.0.63.0"))
+    victim = served._children[2]
     os.kill(victim.process.pid, signal.SIGKILL)
     with pytest.raises(RoleDied, match="PF1 ended with status -9"):
         await task
-    assert all(child.process.returncode is not None for child in supervisor._children)
+    assert all(child.process.returncode is not None for child in served._children)
     with pytest.raises(RoleDied):
-        await supervisor.counters()
+        await served.counters()
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,15 @@ async def test_an_address_that_is_taken(organisation, address, port, changes, me
             await task
 
 
+async def test_a_process_that_does_not_listen_to_its_supervisor_is_killed(monkeypatch):
+    monkeypatch.setattr(supervisor, "_STOP_TIMEOUT_S", 0.01)
+    process = await asyncio.create_subprocess_exec(
+        "sleep", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    await supervisor._Child("MBX1", process, process.stdin, process.stdout).stop()
+    assert process.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_json_until_a_signal(mock, number):
     process = mock("small", "--json", "--users", "7", "--base-address", "127.0.65.0")
@@ -158,7 +168,7 @@ def test_json_until_a_signal(mock, number):
 def test_text_until_standard_input_ends(mock):
     process = mock("small", "--base-address", "127.0.66.0", stdin=subprocess.PIPE)
     said = [process.stdout.readline().decode() for _ in range(8)]
-    assert said[0] == "1 server of each role, 5 users: 5 users.\n"
+    assert said[0] == "1 server of each role: 5 users.\n"
     assert said[1] == "  CAS1     http://127.0.66.1:18080/rpc/rpcproxy.dll\n"
     assert "Log on as user00000@contoso.test with the password Passw0rd!" in said[-2]
     assert finished(process) == (0, "")
@@ -172,6 +182,26 @@ def test_no_process_outlives_a_killed_supervisor(mock):
     for pidfd in watched:
         assert select.select([pidfd], [], [], TIMEOUT_S)[0]
         os.close(pidfd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["small"], "1 server of each role: 5 users.\n"),
+        (["small", "--json", "--users", "9"], '{"cas":['),
+    ],
+)
+def test_what_is_announced(monkeypatch, capsys, arguments, said):
+    """Served by nobody here; the processes are other tests' business."""
+
+    class Announced(Supervisor):
+        async def run(self):
+            self._announce()
+
+    monkeypatch.setattr(command_line, "Supervisor", Announced)
+    monkeypatch.setattr(sys, "argv", ["mock_server", *arguments])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,6 @@ def test_keys_left_out_have_the_values_of_the_default_topology(tmp_path):
         "ports",
         "counters",
         "base_address",
-        "seed",
     ):
         assert getattr(mine, key) == getattr(default, key)
     assert mine.public_folders == ()
@@ -104,7 +103,7 @@ def test_a_change_is_a_key_and_a_value(text):
         ({"mailbox.5.name": "X"}, "--set mailbox.5.name: there is no such key"),
         ({"mailbox.x.name": "X"}, "--set mailbox.x.name: there is no such key"),
         ({"mailbox.0": "X"}, "--set mailbox.0: there is no such key"),
-        ({"seed.x": 1}, "--set seed.x: there is no such key"),
+        ({"title.x": 1}, "--set title.x: there is no such key"),
         ({"mailbox": []}, r"length >= 1 - at `\$\.mailbox`"),
         ({"mailbox.0.name": "cas1"}, "two servers have the name cas1"),
         ({"mailbox.0.address": "127.0.10.1"}, "two servers have the address 127.0.10.1"),
