@@ -1,9 +1,11 @@
 """One process of the mock: lines in, lines out, and how it ends."""
 
 import asyncio
+import gc
 import io
 import json
 import os
+import resource
 import sys
 
 import msgspec
@@ -23,6 +25,7 @@ def lines(monkeypatch):
     """Stands between a role and its supervisor: both ends of its standard input, and what it says."""
     read_end, write_end = os.pipe()
     said = io.BytesIO()
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(sys, "stdin", os.fdopen(read_end, "rb", buffering=0))
     monkeypatch.setattr(role_process, "_say", lambda line: said.write(line + b"\n"))
     with os.fdopen(write_end, "wb", buffering=0) as control:
@@ -75,6 +78,9 @@ async def test_a_bug_ends_the_process_and_a_broken_connection_does_not(servers_c
 def test_main_says_why_it_does_not_listen(monkeypatch, capfdbinary):
     """The address is not one of this machine's."""
     monkeypatch.setattr(role_process, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(resource, "setrlimit", lambda _kind, limits: taken.append(limits))
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    taken = []
     wrong = Task(
         "global_catalog", 0, read_topology("small", changes={"global_catalog.0.address": "192.0.2.1"})
     )
@@ -82,3 +88,5 @@ def test_main_says_why_it_does_not_listen(monkeypatch, capfdbinary):
     assert main() == 3
     started = msgspec.json.decode(capfdbinary.readouterr().out, type=Started)
     assert "192.0.2.1" in started.error
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert taken == [(hard, hard)]
