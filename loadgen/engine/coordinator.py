@@ -26,7 +26,7 @@ STEP_PATIENCE_S: Final = 120.0
 DRAIN_S: Final = 30.0
 SHORT_DRAIN_S: Final = 5.0
 LOG_OFF_PATIENCE_S: Final = 30.0
-LOG_OFFS_PER_S: Final = 200
+LOG_OFFS_PER_S: Final = 100
 
 InThread = Callable[..., Awaitable[object]]
 

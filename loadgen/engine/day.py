@@ -209,17 +209,13 @@ class Day:
         """Fetches what was announced while logging on; a user whom nobody tells starts to poll."""
         if self._news_ns is not None:
             self._fetch(self._news_ns)
-        self._cancel_poll()
-        client = self.user.client
-        if client is not None and not client.notifies:
-            self._poll = self._around.timers.at(
-                self._around.clock() + self._poll_interval_ns(client), self._poll_due
-            )
+        self._start_polling()
 
     def _poll_interval_ns(self, client: Client) -> int:
-        return max(SHORTEST_POLL_NS, round(client.poll_interval_s / self._around.speed * NS_PER_S))
+        return max(SHORTEST_POLL_NS, round(client.poll_interval_s / self._around.poll_speed * NS_PER_S))
 
     def _poll_due(self, due_ns: int, fired_ns: int) -> None:
+        self._poll = None
         self._arrive("poll_mailbox", due_ns, fired_ns)
         if not self.user.begin(
             "poll_mailbox", due_ns, "mail", lambda client: self._poll_mailbox(client, due_ns)
@@ -241,7 +237,16 @@ class Day:
         beats = 1 + max(0, (self._around.clock() - last_due_ns) // interval_ns)
         self._poll = self._around.timers.at(last_due_ns + beats * interval_ns, self._poll_due)
 
-    def _cancel_poll(self) -> None:
+    def poll_anew(self) -> None:
+        """Puts a poll that is to come where the interval of now has it."""
+        if self._poll is not None:
+            self._start_polling()
+
+    def _start_polling(self) -> None:
         if self._poll is not None:
             self._poll.cancel()
             self._poll = None
+        client = self.user.client
+        if client is not None and not client.notifies:
+            due_ns = self._around.clock() + self._poll_interval_ns(client)
+            self._poll = self._around.timers.at(due_ns, self._poll_due)

@@ -13,7 +13,6 @@ DRAIN: Final = "drain"
 LOG_OFF: Final = "log off"
 
 AFTER_MEASURE: Final = (HOLD, DRAIN)
-PHASES: Final = (RAMP, STARTUP, WARMUP, MEASURE, HOLD, DRAIN, LOG_OFF)
 
 BACKGROUND: Final[dict[str, TrafficKind | None]] = {
     RAMP: "startup",
@@ -26,4 +25,12 @@ BACKGROUND: Final[dict[str, TrafficKind | None]] = {
 }
 """Whose traffic the bytes of a phase are, but for those of the day's operations; None is nobody's."""
 
-BARRIERS: Final = ("peak", "steady")
+DRAIN_POLL_SPEED: Final = 12.0
+"""A poll that comes every minute comes every five seconds in the drain, which would else end before it."""
+
+
+def poll_speed(phase: str, speed: float) -> float:
+    """How much faster than real time users poll: as the day runs, but in real time while they only hold."""
+    if phase == HOLD:
+        return 1.0
+    return max(speed, DRAIN_POLL_SPEED) if phase == DRAIN else speed

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.engine.day import Day
-from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE
+from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE, poll_speed
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.user import User
 from loadgen.measure.recorder import Gauges
@@ -92,9 +92,11 @@ class LivePopulation:
             self._mark(user, self._seconds_idle())
         self._marked_ns = self._around.clock()
         self._phase = phase
+        self._around.poll_speed = poll_speed(phase, self._around.speed)
         if phase == DRAIN:
             for day in self._days:
                 day.end_schedule()
+                day.poll_anew()
         working = phase == MEASURE or (phase in AFTER_MEASURE and self._books_late_work)
         for user in self.users:
             user.background, user.working = BACKGROUND[phase], working

@@ -57,6 +57,8 @@ class Surroundings:
         self.connect = connect
         self.account = account
         self.speed = speed
+        self.poll_speed = speed
+        """How much faster than real time users poll; see :func:`loadgen.engine.phases.poll_speed`."""
         self.admission = Admission(capacity)
         self.gate = Gate()
         self.reactions = 0

@@ -117,7 +117,7 @@ class User:
         except PeerError as failure:
             error, outcome = failure, failure.outcome
         ended_ns = self._around.clock()
-        self.mark_traffic(_SENDING.get(operation, "receiving") if self.working else self.background)
+        self.mark_traffic(self._traffic_of(operation))
         return Attempt(Sample(operation, due_ns, started_ns, ended_ns, outcome), result, error)
 
     async def perform(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
@@ -206,6 +206,12 @@ class User:
     def _has_startup(self) -> bool:
         startup = self.group.client.startup
         return bool(startup.referral or startup.directory)
+
+    def _traffic_of(self, operation: str) -> TrafficKind | None:
+        """Polls are a part of the day while it lasts, then of being idle."""
+        if not self.working or (operation == "poll_mailbox" and self.background != "receiving"):
+            return self.background
+        return _SENDING.get(operation, "receiving")
 
     def _notified(self) -> None:
         self.on_notify()

@@ -25,9 +25,9 @@ CAMPAIGN = Campaign(
 def alive(make_surroundings, population_of, world):
     """Makes a live population on the running loop."""
 
-    def make(users=10, indices=None, campaign=CAMPAIGN, **profile):
+    def make(users=10, indices=None, campaign=CAMPAIGN, speed=1.0, **profile):
         population = population_of(users, **profile)
-        around = make_surroundings()
+        around = make_surroundings(speed=speed)
         return LivePopulation(campaign, population, indices or range(users), around), around
 
     return make
@@ -199,6 +199,33 @@ def test_idle_traffic_counts_user_seconds_in_the_hold_alone(run, alive, world):
     traffic = {part.kind: (part.octets, part.user_seconds) for part in run(main()).traffic}
     assert traffic["idle"] == (8, pytest.approx(200.0))
     assert traffic["receiving"] == (0, 0.0)
+
+
+def test_who_polls_does_so_in_real_time_while_holding_and_soon_when_draining(run, alive, world):
+    world.notifies = False
+    world.octets = {"fetch_news": 100}
+    fast = Campaign(ramp=Duration(0), startup="off", speed=20.0, day=Duration(1000))
+    held_s = []
+
+    async def main():
+        population, around = alive(users=1, campaign=fast, speed=20.0)
+        population.ramp(around.clock())
+        await settle(population)
+        for phase, lasts_s in ((MEASURE, 10), (HOLD, 200), (DRAIN, 5)):
+            population.enter(phase)
+            held_s.append(around.clock() / 1e9)
+            await asyncio.sleep(lasts_s)
+        await population.gauges()
+        return around.recorder.snapshot(around.clock())
+
+    snapshot = run(main())
+    _, hold_s, drain_s = held_s
+    polls_s = world.times_of("fetch_news")
+    in_hold_s = [at_s for at_s in polls_s if hold_s <= at_s < drain_s]
+    assert [at_s for at_s in polls_s if at_s < hold_s] == pytest.approx([3, 6, 9], abs=0.01)
+    assert in_hold_s == pytest.approx([12, 72, 132, 192], abs=0.01)
+    assert polls_s[-1] == pytest.approx(drain_s + 3, abs=0.01)
+    assert {part.kind: part.octets for part in snapshot.traffic} == {"receiving": 300, "idle": 400}
 
 
 def test_logging_off_is_spread_and_ends_everything(run, alive, world):

@@ -278,6 +278,31 @@ def test_start_up_ends_once_and_only_for_those_who_started(
     assert world.times_of("end_startup") == [0.0]
 
 
+def test_start_up_that_cannot_be_ended_is_an_event(play, world):
+    world.errors = {"end_startup": ConnectionLost("reset")}
+
+    async def scenario(user, around):
+        user.starting = True
+        await user.end_startup()
+        assert not user.starting
+
+    assert [event.kind for event in play(scenario).events] == ["end_startup_failed"]
+
+
+def test_leaving_while_coming_back_cuts_what_is_half_open(play, world):
+    async def scenario(user, around):
+        world.delays = {"log_on": 100.0}
+        world.client(0).on_lost(ConnectionLost("reset"))
+        await asyncio.sleep(10)
+        assert user.state == "logging_on"
+        await user.log_off(around.clock())
+        assert user.state == "gone"
+        assert not world.times_of("log_off")
+
+    play(scenario)
+    assert [client.is_aborted for client in world.clients] == [True, True]
+
+
 def test_traffic_goes_to_the_work_it_belongs_to(play, world):
     world.octets = {"read_message": 1000, "send_message": 500}
 
