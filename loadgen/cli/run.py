@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import click
 import msgspec
-from rich.console import Console
 
 from loadgen.cli.debug import debug_option
 from loadgen.cli.progress import progress_display
@@ -116,8 +115,7 @@ def run(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
     else:
-        console = Console(highlight=False)
-        text.show(summary, finished.folder, console if console.is_terminal else Console(width=text.WIDTH))
+        text.show(summary, finished.folder)
     ctx.exit(summary.exit_code)
 
 

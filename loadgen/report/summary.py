@@ -19,6 +19,8 @@ from loadgen.workload.profile import MessageProfile
 
 SCHEMA: Final = 1
 OCTETS_PER_KB: Final = 1000
+IDLE_AT_LEAST_S: Final = 60.0
+"""How long users must have been idle, on average, before their idle traffic is told by the hour."""
 _SECONDS_PER_HOUR: Final = 3600
 
 WHITE_PAPER_TRAFFIC: Final[Mapping[tuple[int, int, int], tuple[int, int]]] = {
@@ -27,7 +29,10 @@ WHITE_PAPER_TRAFFIC: Final[Mapping[tuple[int, int, int], tuple[int, int]]] = {
     (20, 80, 50_000): (1_230, 4_940),
     (30, 120, 50_000): (1_850, 7_400),
 }
-"""Outlook Anywhere, kB per user and day: (sent, received, size) to (sending, aggregate) (facts D3)."""
+"""Outlook Anywhere, kB per user and day: (sent, received, size) to (sending, aggregate) (facts D3).
+
+It is Outlook 2007 in cached mode: the white paper has no figures for online mode over Outlook Anywhere.
+"""
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -92,7 +97,8 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """kB of TCP payload per user and simulated day, both directions; ``idle_per_hour`` per real hour.
 
-    ``white_paper_*`` are its figures for Outlook Anywhere; None for a profile that it does not have.
+    ``idle_per_hour`` is None without a hold of :data:`IDLE_AT_LEAST_S`. ``white_paper_*`` are its figures for
+    Outlook Anywhere, which are of cached mode; None for a profile that it does not have.
     """
 
     users: int
@@ -254,10 +260,14 @@ def _traffic_line(totals: Totals, client: str, profile: MessageProfile, users: i
         users=users,
         sending=round(per_user_day(sending), 1),
         aggregate=round(per_user_day(receiving), 1),
-        idle_per_hour=round(idle / OCTETS_PER_KB / idle_s * _SECONDS_PER_HOUR, 1) if idle_s else None,
+        idle_per_hour=_per_hour(idle, idle_s) if idle_s >= users * IDLE_AT_LEAST_S else None,
         white_paper_sending=paper[0] if paper else None,
         white_paper_aggregate=paper[1] if paper else None,
     )
+
+
+def _per_hour(octets: int, seconds: float) -> float:
+    return round(octets / OCTETS_PER_KB / seconds * _SECONDS_PER_HOUR, 1)
 
 
 def _failures(totals: Totals) -> dict[str, int]:

@@ -1,21 +1,32 @@
-"""The end screen of a run: connections, latency, traffic, verdict. Fits in 100 columns.
+"""The end screen of a run: connections, latency, traffic, verdict. No figure is cut, however narrow it is.
 
 What came from outside (names, error texts) is shown as plain text: no markup, no control characters.
 """
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from rich import box
 from rich.console import Console, ConsoleRenderable, Group
 from rich.table import Table
 from rich.text import Text
 
 from loadgen.measure.columns import COLUMNS
-from loadgen.report.summary import Cell, Latency, Operation, Summary, Traffic
+from loadgen.report.layout import (
+    DIFFERS,
+    LEGEND,
+    NO_FIGURE,
+    FirstThatFits,
+    output_console,
+    plain,
+    safe,
+    table,
+    three_digits,
+    titled,
+)
+from loadgen.report.summary import IDLE_AT_LEAST_S, Cell, Connections, Latency, Operation, Summary, Traffic
 
-WIDTH: Final = 100
 _EXAMPLES_SHOWN: Final = 8
 _VERDICT_STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _COLUMN_TITLES: Final = {
@@ -31,154 +42,223 @@ _COLUMN_TITLES: Final = {
     "public_store": "public folders",
     "directory": "DSProxy to GC",
 }
+_PARTIES: Final = ("expected", "client", "kernel", "mock")
+_PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p99.9", "max")
+_UNSEEN_BY_LOADGEN: Final = {
+    "public_store": "to public folders",
+    "directory": "from DSProxy to global catalogs",
+}
+_TRAFFIC_FIGURES: Final = ("users", "sending", "aggregate", "total", "idle/hour")
+_WHITE_PAPER: Final = "white paper, cached mode"
+_TRAFFIC_NOTE: Final = (
+    "The white paper's Outlook Anywhere figures are of Outlook 2007 in cached mode: beside other types they "
+    "show the order of magnitude, and are no target. idle/hour: per user and real hour, from a hold of at "
+    f"least {IDLE_AT_LEAST_S:g} s."
+)
 _FILES: Final = "run.json summary.json latency.hlog timeseries.csv connections.csv events.jsonl"
 
 
 def show(summary: Summary, folder: Path, console: Console | None = None) -> None:
-    """Prints the end screen."""
-    (console or Console()).print(screen(summary, folder), soft_wrap=False)
+    """Prints the end screen, by default to standard output."""
+    console = console or output_console()
+    if isinstance(console.file, io.TextIOWrapper):
+        console.file.reconfigure(errors="replace")  # a terminal without our marks is no reason to fail
+    console.print(screen(summary, folder), crop=False)
 
 
 def screen(summary: Summary, folder: Path) -> ConsoleRenderable:
     """The end screen of a run whose files are in ``folder``."""
-    parts: list[ConsoleRenderable] = [_connections(summary), _latency(summary), _traffic(summary)]
+    parts: list[ConsoleRenderable] = [_connections(summary)]
+    if any(_is_shown(operation) for operation in summary.operations.values()):
+        parts.append(_latency(summary.operations))
+    if summary.measured_s:
+        parts.append(_traffic(summary.traffic))
+    parts.append(Text(f"\n{LEGEND}", "dim"))
     if summary.failure_examples:
         parts.append(_failures(summary))
+    files = plain(f"Results: {folder}/")
+    files.no_wrap, files.overflow = True, "ignore"
     parts += [
         Text(),
         _generator(summary),
         *_notes(summary),
         _verdict(summary),
-        _plain(f"Results: {folder}/  {_FILES}"),
+        files,
+        Text(f"  {_FILES}", "dim"),
     ]
     return Group(*parts)
 
 
-def safe(text: str) -> str:
-    """Text from outside on one line, with whatever a terminal could act on made visible."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def _plain(text: str, style: str = "") -> Text:
-    return Text(safe(text), style)
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        width=WIDTH,
-        pad_edge=False,
-        show_edge=False,
-    )
-
-
 def _connections(summary: Summary) -> ConsoleRenderable:
-    table = _table("TCP connections (white paper's columns)")
-    table.add_column("", no_wrap=True)
-    for moment in ("peak", "steady"):
-        for party in ("expected", "client", "kernel", "mock"):
-            table.add_column(f"{moment}\n{party}", justify="right", no_wrap=True)
-    table.add_column("as\nLoadGen", justify="right", no_wrap=True)
+    """Both barriers side by side, or one under the other."""
     connections = summary.connections
+    title = "TCP connections (white paper's columns) as counted by client, kernel and mock"
+    if not (connections.peak or connections.steady):
+        return titled(title, Text("Not counted: the run did not get as far as a barrier."))
+    moments = {"peak": connections.peak, "steady": connections.steady}
+    peak, steady = (_connection_table({moment: cells}) for moment, cells in moments.items())
+    forms = FirstThatFits(
+        _connection_table(moments), _connection_table(moments, gap=1), Group(peak, Text(), steady)
+    )
+    return titled(title, forms, Text(), Text(loadgens_view(connections, summary.users.planned)))
+
+
+def _connection_table(moments: Mapping[str, Mapping[str, Cell]], gap: int = 2) -> Table:
+    headers = [header for moment in moments for header in ("", *_under(moment, _PARTIES))]
+    found = table(*headers[1:], gap=gap)
     for column in COLUMNS:
-        cells = [*_cells(connections.peak.get(column)), *_cells(connections.steady.get(column))]
-        as_loadgen = Text(f"{connections.as_loadgen.get(column, 0):,}", "dim")
-        table.add_row(_COLUMN_TITLES[column], *cells, as_loadgen)
-    return table
+        cells = [cell for each in moments.values() for cell in (Text(), *_cells(each.get(column)))]
+        found.add_row(_COLUMN_TITLES[column], *cells[1:])
+    return found
+
+
+def _under(title: str, headers: tuple[str, ...]) -> Iterator[str]:
+    """Headers of columns that belong together, with what they have in common over the first ones."""
+    yield from (f"{title}\n{header}" if place == 0 else f"\n{header}" for place, header in enumerate(headers))
 
 
 def _cells(cell: Cell | None) -> Iterator[Text]:
     """Expected and the three counts; a count that differs is marked, one that can't be had is a dot."""
     if cell is None:
-        yield from (Text("·", "dim") for _ in range(4))
+        yield from (Text(NO_FIGURE, "dim") for _ in _PARTIES)
         return
     yield Text(f"{cell.expected:,}")
     for count in (cell.client, cell.kernel, cell.mock):
         if count is None:
-            yield Text("·", "dim")
+            yield Text(NO_FIGURE, "dim")
         elif count == cell.expected:
             yield Text(f"{count:,}", "green")
         else:
-            yield Text(f"≠ {count:,}", "bold red")
+            yield Text(f"{DIFFERS} {count:,}", "bold red")
 
 
-def _latency(summary: Summary) -> ConsoleRenderable:
-    table = _table("Latency in ms: response from the due time, service from the start")
-    table.add_column("operation", ratio=1)
-    table.add_column("time", no_wrap=True)
-    for title in ("p50", "p90", "p95", "p99", "p99.9", "max"):
-        table.add_column(title, justify="right", no_wrap=True, min_width=6)
-    for name, operation in summary.operations.items():
-        if operation.planned or operation.done or operation.failed or operation.skipped:
-            table.add_row(name, "response", *_figures(operation.response_ms))
-            table.add_row(_counts(operation), "service", *_figures(operation.service_ms), style="dim")
-    return table
+def loadgens_view(connections: Connections, users: int) -> str:
+    """What LoadGen would have opened for the same users, in a sentence."""
+    seen = connections.as_loadgen["cas_total"]
+    start = f"LoadGen's view of these {users:,} users: {seen:,} connections at the CAS"
+    steady, peak = connections.steady or connections.peak, connections.peak or connections.steady
+    if not steady:
+        return f"{start}."
+    real, most = steady["cas_total"].expected, peak["cas_total"].expected
+    if real == most == seen:
+        return f"{start}, which is all that they have."
+    text = f"{start} instead of {real:,}, a factor of {_factor(real, seen)}"
+    if most != real:
+        text += f" ({most:,} at start-up, {_factor(most, seen)})"
+    for column, where in _UNSEEN_BY_LOADGEN.items():
+        if steady[column].expected:
+            text += f"; none of {steady[column].expected:,} {where}"
+    return f"{text}."
 
 
-def _counts(operation: Operation) -> Text:
-    """How many were done, of how many if that was planned, and what went wrong."""
+def _factor(count: int, of: int) -> str:
+    return f"{count / of:.1f}".removesuffix(".0")
+
+
+def _latency(operations: Mapping[str, Operation]) -> ConsoleRenderable:
+    """Response and service side by side, or service under response."""
+    shown = {name: operation for name, operation in operations.items() if _is_shown(operation)}
+    return titled(
+        "Latency in ms: response from the due time, service from the actual start",
+        FirstThatFits(
+            _latency_in_one_line(shown), _latency_in_two_lines(shown), _latency_in_two_lines(shown, gap=1)
+        ),
+    )
+
+
+def _is_shown(operation: Operation) -> bool:
+    return bool(operation.planned or operation.done or operation.failed or operation.skipped)
+
+
+def _latency_in_one_line(operations: Mapping[str, Operation]) -> Table:
+    figures = (*_under("response", _PERCENTILES), "", *_under("service", _PERCENTILES))
+    found = table(*figures, texts=("operation", "done"))
+    for name, operation in operations.items():
+        times = (*_figures(operation.response_ms), "", *_figures(operation.service_ms))
+        found.add_row(name, _done(operation) + _trouble(operation), *times)
+    return found
+
+
+def _latency_in_two_lines(operations: Mapping[str, Operation], gap: int = 2) -> Table:
+    found = table(*_PERCENTILES, texts=("operation, done", "time"), gap=gap)
+    for name, operation in operations.items():
+        found.add_row(name, "response", *_figures(operation.response_ms))
+        found.add_row(f"  {_done(operation)}", "service", *_figures(operation.service_ms), style="dim")
+        if trouble := _trouble(operation):
+            found.add_row(Text("  ") + trouble)
+    return found
+
+
+def _done(operation: Operation) -> Text:
+    """How many were done, of how many if that was planned."""
     plan = f" of {operation.planned:,}" if operation.planned else ""
-    text = Text(f"  {operation.done:,}{plan} done")
-    for count, what in ((operation.failed, "failed"), (operation.skipped, "skipped")):
-        if count:
-            text.append(f", {count:,} {what}", "bold red")
-    return text
+    return Text(f"{operation.done:,}{plan}")
+
+
+def _trouble(operation: Operation) -> Text:
+    counts = ((operation.failed, "failed"), (operation.skipped, "skipped"))
+    return Text("".join(f", {count:,} {what}" for count, what in counts if count), "bold red")
 
 
 def _figures(latency: Latency) -> Iterator[str]:
     for value in (latency.p50, latency.p90, latency.p95, latency.p99, latency.p999, latency.max):
-        yield "·" if value is None else three_digits(value)
+        yield NO_FIGURE if value is None else three_digits(value)
 
 
-def three_digits(value: float) -> str:
-    """A figure with the three digits that were measured: 0.123, 1.23, 12.3, 1,230."""
-    decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{decimals}f}"
-
-
-def _traffic(summary: Summary) -> ConsoleRenderable:
-    table = _table(
-        "Traffic: kB of TCP payload per user and day, both ways (white paper's figure in brackets)"
+def _traffic(traffic: Mapping[str, Mapping[str, Traffic]]) -> ConsoleRenderable:
+    """Client type and profile side by side, or the profiles under their client type."""
+    wide, tight = (table(*_TRAFFIC_FIGURES, texts=("client type", "profile"), gap=gap) for gap in (2, 1))
+    nested = table(*_TRAFFIC_FIGURES, texts=("client type, profile",))
+    above = ""
+    for client, profile, figures in _traffic_lines(traffic):
+        style = "dim" if client == _WHITE_PAPER else ""
+        for flat in (wide, tight):
+            flat.add_row(plain(client), plain(profile), *figures, style=style)
+        if client != above:
+            nested.add_row(plain(client), style=style)
+        nested.add_row(plain(f"  {profile}"), *figures, style=style)
+        above = client
+    return titled(
+        "Traffic in kB per user and day: TCP payload between client and CAS, both ways",
+        FirstThatFits(wide, tight, nested),
+        Text(),
+        Text(_TRAFFIC_NOTE, "dim"),
     )
-    table.add_column("client type", ratio=1, no_wrap=True)
-    table.add_column("profile", no_wrap=True)
-    for title in ("users", "sending", "aggregate", "total", "idle/hour"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for client, profiles in summary.traffic.items():
+
+
+def _traffic_lines(
+    traffic: Mapping[str, Mapping[str, Traffic]],
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Client type, profile and figures; the white paper's for the same profiles come last."""
+    paper: dict[str, tuple[int, int]] = {}
+    for client, profiles in traffic.items():
         for profile, line in profiles.items():
-            table.add_row(_plain(client), _plain(profile), f"{line.users:,}", *_traffic_figures(line))
-    return table
-
-
-def _traffic_figures(line: Traffic) -> Iterator[str]:
-    sending, aggregate = line.white_paper_sending, line.white_paper_aggregate
-    total = None if sending is None or aggregate is None else sending + aggregate
-    measured = (line.sending, line.aggregate, line.sending + line.aggregate)
-    for value, paper in zip(measured, (sending, aggregate, total), strict=True):
-        yield f"{value:,.0f}" + (f" ({paper:,})" if paper is not None else "")
-    yield "·" if line.idle_per_hour is None else f"{line.idle_per_hour:,.1f}"
+            kb = (line.sending, line.aggregate, line.sending + line.aggregate)
+            idle = NO_FIGURE if line.idle_per_hour is None else f"{line.idle_per_hour:,.1f}"
+            yield client, profile, (f"{line.users:,}", *(f"{each:,.0f}" for each in kb), idle)
+            if line.white_paper_sending is not None and line.white_paper_aggregate is not None:
+                paper[profile] = (line.white_paper_sending, line.white_paper_aggregate)
+    for profile, (sending, aggregate) in paper.items():
+        yield _WHITE_PAPER, profile, ("", f"{sending:,}", f"{aggregate:,}", f"{sending + aggregate:,}", "")
 
 
 def _failures(summary: Summary) -> ConsoleRenderable:
-    table = _table("Failures")
-    for title in ("operation", "outcome"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("count", justify="right")
-    table.add_column("first", ratio=1, overflow="ellipsis", no_wrap=True)
+    found = Table.grid(padding=(0, 2, 0, 0))
     worst = sorted(summary.failure_examples, key=lambda failure: -failure.count)
     for failure in worst[:_EXAMPLES_SHOWN]:
-        table.add_row(failure.operation, failure.outcome, f"{failure.count:,}", _plain(failure.example))
-    return table
+        found.add_row(
+            Text(f"{failure.count:,}", justify="right"),
+            failure.operation,
+            failure.outcome,
+            plain(failure.example),
+        )
+    return titled("Failures: how many, and the first of each kind", found)
 
 
 def _generator(summary: Summary) -> Text:
     generator = summary.generator
     lag = "not measured" if generator.lag_ms.p99 is None else f"p99 {three_digits(generator.lag_ms.p99)} ms"
-    return _plain(
+    return Text(
         f"Generator: lag {lag}, busiest loop {generator.busy_peak:.0%}, CPU {generator.cpu_s:,.1f} s, "
         f"descriptors {generator.descriptors_use_peak:.0%}, ports {generator.ports_use_peak:.0%}, "
         f"{generator.memory_per_user_kb:,.0f} kB a user"
@@ -187,7 +267,7 @@ def _generator(summary: Summary) -> Text:
 
 def _notes(summary: Summary) -> Iterator[Text]:
     for warning in summary.warnings:
-        yield _plain(f"Note: {warning}", "yellow")
+        yield plain(f"Note: {warning}", "yellow")
 
 
 def _verdict(summary: Summary) -> Text:

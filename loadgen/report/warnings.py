@@ -1,11 +1,13 @@
 """What a reader of a report should know before trusting it: a closed list, each with advice."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from loadgen.workload.campaign import Campaign
 
-_ENOUGH_FOR_P999 = 1000
+_ENOUGH_FOR_P999: Final = 1000
+_NAMED_AT_MOST: Final = 3
+_WHOLE_DAY: Final = 0.99
 
 
 def of(
@@ -16,10 +18,14 @@ def of(
         yield f"{problem}. Its columns were not compared."
     rare = [name for name, each in summary["operations"].items() if 0 < each["done"] < _ENOUGH_FOR_P999]
     if rare:
+        which = ", ".join(rare) if len(rare) <= _NAMED_AT_MOST else f"{len(rare)} operations"
         yield (
-            f"p99.9 is the maximum for {', '.join(rare)}: fewer than {_ENOUGH_FOR_P999:,} were done. "
+            f"p99.9 is the maximum for {which}: fewer than {_ENOUGH_FOR_P999:,} were done. "
             "Run longer, or with more users."
         )
+    days = summary["measured_s"] * campaign.speed / campaign.day
+    if 0 < days < _WHOLE_DAY:
+        yield f"Traffic per day is extrapolated from {days:.2g} of a day. Measure a whole day."
     if summary["generator"]["clamped"]:
         yield (
             f"{summary['generator']['clamped']:,} times were negative or above 10 min and count at the edge. "

@@ -112,7 +112,20 @@ def test_traffic_is_per_user_and_simulated_day_beside_the_white_paper():
     line = good().traffic[TYPE]["light"]
     assert (line.users, line.sending, line.aggregate) == (30, 310.0, 1230.5)
     assert (line.white_paper_sending, line.white_paper_aggregate) == (310, 1230)
-    assert line.idle_per_hour == 6 / 120 * 3600
+
+
+@pytest.mark.parametrize(
+    ("held_s", "per_hour"), [(0.0, None), (3.0, None), (59.9, None), (60.0, 12.0), (3600.0, 0.2)]
+)
+def test_idle_traffic_is_told_by_the_hour_after_a_minute(held_s, per_hour):
+    campaign, population = quickstart()
+    totals = Totals()
+    record = Recorder(0, 0)
+    record.traffic(TYPE, "light", "idle", 6_000, 30 * held_s)
+    totals.add(record.snapshot(S))
+    lines = summarise(campaign, population, totals, measured_s=45.0).traffic[TYPE]
+    assert lines["light"].idle_per_hour == per_hour
+    assert lines["medium"].idle_per_hour is None
 
 
 def test_half_a_day_counts_as_half_a_day():
@@ -222,7 +235,26 @@ def test_a_reader_is_warned(change, warning):
 
 def test_a_good_run_warns_of_small_samples_alone():
     [warning] = good().warnings
-    assert warning.startswith("p99.9 is the maximum for log_on, send_message, ")
+    assert warning.startswith("p99.9 is the maximum for 10 operations: fewer than 1,000 were done.")
+
+
+def test_few_small_samples_are_named():
+    campaign, population = quickstart()
+    totals = Totals()
+    record = Recorder(0, 0)
+    record.record(Sample("log_on", 0, 0, S))
+    totals.add(record.snapshot(S))
+    [warning] = summarise(campaign, population, totals, measured_s=0.0).warnings
+    assert warning.startswith("p99.9 is the maximum for log_on: ")
+
+
+@pytest.mark.parametrize(
+    ("measured_s", "part"), [(0.0, None), (11.25, "0.25"), (44.0, "0.98"), (44.99, None), (90.0, None)]
+)
+def test_a_part_of_a_day_is_no_day(measured_s, part):
+    campaign, population = quickstart()
+    found = summarise(campaign, population, Totals(), measured_s=measured_s).warnings
+    assert [each.split()[6] for each in found] == ([part] if part else [])
 
 
 def test_strange_mail_and_a_closed_shape_are_warned_of():
