@@ -1,7 +1,8 @@
-"""Which event loops the tests of a module run on."""
+"""What tests of the client share: which event loops a module runs on, and that loops have no complaint."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
@@ -14,3 +15,14 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory
     module = item.getparent(pytest.Module)
     ordinary = {"asyncio": asyncio.new_event_loop}
     return ordinary if module is None else getattr(module.obj, "LOOP_FACTORIES", ordinary)
+
+
+@pytest.fixture
+async def no_complaints() -> AsyncIterator[None]:
+    """The loop has nothing to complain of: no callback raised, and no outcome was left unseen."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    yield
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from loadgen.client.store_session import StoreSession
+from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb
 from loadgen.wire import properties as p
 from loadgen.wire.buffer import Writer
@@ -87,6 +89,8 @@ class ScriptedStore(Script):
         self.is_public = public
         self.calls: list[Call] = []
         self.submitted: list[Item] = []
+        self.heard: list[Any] = []
+        self.prefix_taken = ""
         self.events: list[oxcnotif.RopNotifyResponse] = []
         self.objects: dict[int, Any] = {}
         self.recipients: tuple[Any, ...] = ()
@@ -406,3 +410,16 @@ async def settle() -> None:
     """Lets everything happen that is already under way."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def open_session(store: ScriptedStore, *, waits: bool = True) -> StoreSession:
+    """A session with ``store`` that has begun; ``heard`` of the store notes what the session reports."""
+    interfaces = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE) if waits else (emsmdb.INTERFACE,)
+    store.connection = ScriptedConnection(store, interfaces)
+    session = StoreSession(store.connection, EmsmdbSession(DN_PREFIX + "user00000", (12, 6206, 1000)))
+    session.on_news = lambda: store.heard.append("news")
+    session.on_failure = store.heard.append
+    store.prefix_taken = await session.connect()
+    if waits:
+        await session.wait_for_news()
+    return session
