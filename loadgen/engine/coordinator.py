@@ -103,7 +103,9 @@ class Coordinator:
             await phase()
             if self._stopping.is_set():
                 break
-        await self._drain(SHORT_DRAIN_S if self._stopping.is_set() else DRAIN_S)
+        # The mail of users who died with their worker never comes.
+        is_cut_short = self._stopping.is_set() or self._lost
+        await self._drain(SHORT_DRAIN_S if is_cut_short else DRAIN_S)
 
     async def _ramp(self) -> None:
         await self._links.call(worker.ramp, LEAD_S)

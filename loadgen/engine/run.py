@@ -49,7 +49,7 @@ async def run(
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
     sources = source_addresses(campaign.source_ip)
-    async with open_target(target, population.users) as opened:
+    async with open_target(target, population.users, say) as opened:
         requirements = require(
             campaign, population, len(opened.organisation.cas), max(1, len(sources)), Machine.here()
         )
@@ -71,8 +71,13 @@ async def run(
                 target_gone=opened.gone,
                 on_progress=on_progress,
             )
+
+            def interrupt() -> None:
+                say("interrupted: the run ends in good order; interrupt again to end it at once")
+                coordinator.interrupt()
+
             try:
-                with _interrupted_by_signals(coordinator.interrupt):
+                with _interrupted_by_signals(interrupt):
                     await coordinator.run()
             finally:
                 if coordinator.ending.interrupted:

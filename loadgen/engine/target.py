@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,6 +15,7 @@ from loadgen.errors import ProfileError, TransportError
 
 START_PATIENCE_S: Final = 30.0
 STOP_PATIENCE_S: Final = 10.0
+LAST_WORDS_S: Final = 1.0
 LONGEST_LINE: Final = 1 << 20
 _HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
 
@@ -35,10 +36,11 @@ class Target:
 
 
 @asynccontextmanager
-async def open_target(text: str, users: int) -> AsyncIterator[Target]:
+async def open_target(text: str, users: int, say: Callable[[str], None]) -> AsyncIterator[Target]:
     """The target that ``text`` names: ``mock``, or ``mock=URL`` with a running mock's address for counters.
 
-    Raises :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
+    ``say`` gets every line that a mock of our own writes to its standard error. Raises
+    :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
     """
     kind, separator, url = text.partition("=")
     if kind != "mock" or (separator and not url.startswith("http://")):
@@ -50,21 +52,25 @@ async def open_target(text: str, users: int) -> AsyncIterator[Target]:
         yield Target(text, await _ask(url, users))
         return
     process = await _start(users)
+    if process.stdout is None or process.stderr is None:
+        raise AssertionError("both are pipes")
+    listening = asyncio.create_task(_pass_on(process.stderr, say))
     try:
-        if process.stdout is None:
-            raise AssertionError("its output is a pipe")
-        yield Target(text, await _first_line(process, process.stdout), process)
+        yield Target(text, await _first_line(process, process.stdout, listening), process)
     finally:
         await _stop(process)
+        await asyncio.wait((listening,), timeout=LAST_WORDS_S)
+        listening.cancel()
 
 
 async def _start(users: int) -> Process:
     """A session of its own keeps Ctrl-C from it; its standard input ends with this process, and it too."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mock_server", "--json"),
-        *("--users", str(users), "--base-address", _own_addresses()),
+        *("--users", str(users), "--base-address", _own_addresses(), "--verbose"),
         stdin=PIPE,
         stdout=PIPE,
+        stderr=PIPE,
         limit=LONGEST_LINE,
         start_new_session=True,
     )
@@ -76,12 +82,21 @@ def _own_addresses() -> str:
     return f"127.{16 + pid % 200}.{pid // 200 % 250}.0"
 
 
-async def _first_line(process: Process, output: asyncio.StreamReader) -> Organisation:
+async def _pass_on(errors: asyncio.StreamReader, say: Callable[[str], None]) -> None:
+    """Until the mock has ended: what it says must neither disturb a live display nor fill its pipe."""
+    async for line in errors:
+        say(line.decode(errors="replace").rstrip())
+
+
+async def _first_line(
+    process: Process, output: asyncio.StreamReader, listening: "asyncio.Task[None]"
+) -> Organisation:
     try:
         async with asyncio.timeout(START_PATIENCE_S):
             line = await output.readline()
             if not line:
                 await process.wait()
+                await listening
     except TimeoutError:
         raise TransportError(f"the mock organisation was not ready after {START_PATIENCE_S:g} s") from None
     if not line:

@@ -23,7 +23,7 @@ LONG = (
     "--speed",
     "720",
     "--duration",
-    "60s",
+    "20s",
     "--workers",
     "2",
 )

@@ -297,11 +297,13 @@ def test_a_cancellation_from_elsewhere_is_not_an_interrupt(run, stage):
 def test_a_dead_worker_takes_its_users_and_the_run_goes_on(run, stage):
     async def main():
         stage.at(60, lambda: setattr(stage.shards.all[1], "is_lost", True))
+        stage.tally.deliveries_outstanding = 1
         return await stage.run()
 
     ending = run(main())
     assert ending.broken == ("worker 1 died, and its 5 users with it",)
     assert stage.tally.lost == [(1, 5)]
+    assert stage.tally.started_s["log off"] - stage.tally.started_s["drain"] == pytest.approx(5)
     assert [name for _, name in stage.tally.phases][-2:] == ["drain", "log off"]
     assert stage.clock() > 170e9
 
