@@ -148,11 +148,7 @@ class ScriptedStore(Script):
 
     def refuse(self, kind: type[RopRequest], code: int) -> None:
         """From now on this ROP fails."""
-
-        def refused(rop: Any, _table: list[int]) -> RopErrorResponse:
-            return RopErrorResponse(kind.rop_id, _answer_index(rop), code)
-
-        self.rops[kind] = refused
+        self.rops[kind] = lambda rop, _table: _refusal(rop, code)
 
     def deliver(self, subject: str, html: bytes = b"", attachment: bytes = b"", *, tell: bool = True) -> int:
         """A message comes into the Inbox; its id is returned."""
@@ -230,7 +226,7 @@ class ScriptedStore(Script):
         for rop in rops:
             index = getattr(rop, "input_handle_index", None)
             if index is not None and table[index] not in self.objects:
-                response: Any = RopErrorResponse(rop.rop_id, _answer_index(rop), NULL_OBJECT)
+                response: Any = _refusal(rop, NULL_OBJECT)
             else:
                 response = self.rops[type(rop)](rop, table)
             if isinstance(response, list):
@@ -400,8 +396,16 @@ def _agree(rop: Any, _table: list[int]) -> Any:
     return type(rop).response(_answer_index(rop))
 
 
+def _refusal(rop: Any, code: int) -> Any:
+    response = type(rop).response
+    if code not in response.fields_present_for:
+        return RopErrorResponse(rop.rop_id, _answer_index(rop), code)
+    nothing = (0,) if response is oxcprpt.RopWriteStreamResponse else ()
+    return response(_answer_index(rop), *nothing, return_value=code)
+
+
 def _answer_index(rop: Any) -> int:
-    names = ("output_handle_index", "response_handle_index", "input_handle_index")
+    names = ("output_handle_index", "response_handle_index", "input_handle_index", "source_handle_index")
     index: int = next(getattr(rop, name) for name in names if hasattr(rop, name))
     return index
 
