@@ -34,14 +34,28 @@ Example:
     help="Change one key of the topology; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything listens.")
+@click.option("--check", is_flag=True, help="Check the topology and end; with --json, print all its keys.")
+@click.option("--verbose", is_flag=True, help="Say on standard error what is being started.")
 def command(
-    topology: str, users: int | None, base_address: str | None, changes: tuple[str, ...], *, as_json: bool
+    topology: str,
+    users: int | None,
+    base_address: str | None,
+    changes: tuple[str, ...],
+    *,
+    as_json: bool,
+    check: bool,
+    verbose: bool,
 ) -> None:
-    """Serve a topology."""
+    """Serve a topology, or check it."""
     overrides = dict(parse_change(change) for change in changes)
     if users is not None:
         overrides["accounts.count"] = users
     chosen = read_topology(topology, base_address=base_address, changes=overrides)
+    if check:
+        click.echo(msgspec.json.encode(chosen) if as_json else f"{topology}: ok")
+        return
+    if verbose:
+        click.echo(f"starting the mock organisation: {chosen.processes} processes", err=True)
     asyncio.run(_serve(chosen, as_json=as_json))
 
 

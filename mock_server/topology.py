@@ -124,6 +124,12 @@ class Topology(_Strict, frozen=True, kw_only=True):
         """The servers of all roles."""
         return (*self.client_access, *self.mailbox, *self.public_folders, *self.global_catalog)
 
+    @property
+    def processes(self) -> int:
+        """How many processes serve it, the one that supervises them apart."""
+        others = (*self.mailbox, *self.public_folders, *self.global_catalog)
+        return sum(server.processes for server in self.client_access) + len(others)
+
     def directory(self) -> Directory:
         """Who is in the organisation; the same in every process."""
         words, accounts = self.organisation, self.accounts

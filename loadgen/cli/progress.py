@@ -7,11 +7,15 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 
 from loadgen.engine.tally import Progress
+from loadgen.report.layout import safe
 
 PLAIN_EVERY_S: Final = 5.0
+SETTLED_S: Final = 60.0
+"""A phase that has lasted so long has a plain line every minute only: a hold may take a day."""
 
 
 class Display(Protocol):
@@ -31,12 +35,13 @@ def progress_display(title: str, console: Console | None = None) -> Iterator[Dis
     if not console.is_terminal:
         yield PlainLines(console)
         return
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    starting = Spinner("line", safe(f"{title}: starting"))
+    with Live(starting, console=console, refresh_per_second=4, transient=True) as live:
         yield LiveTable(title, live)
 
 
 class PlainLines:
-    """A line whenever the phase changes, and every five seconds within one."""
+    """A line whenever the phase changes, every five seconds within one, every minute within a long one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -45,11 +50,12 @@ class PlainLines:
 
     def say(self, text: str) -> None:
         """One line that stays."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(safe(text), markup=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         """How the run stands now, if it is time to say so."""
-        if progress.phase == self._phase and progress.phase_s - self._shown_s < PLAIN_EVERY_S:
+        every_s = PLAIN_EVERY_S if progress.phase_s <= SETTLED_S else SETTLED_S
+        if progress.phase == self._phase and progress.phase_s - self._shown_s < every_s:
             return
         self._phase, self._shown_s = progress.phase, progress.phase_s
         self.say(line(progress))
@@ -64,7 +70,7 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         """One line that stays above the table."""
-        self._live.console.print(text, markup=False, soft_wrap=True)
+        self._live.console.print(safe(text), markup=False)
 
     def show(self, progress: Progress) -> None:
         """How the run stands now."""
@@ -87,7 +93,7 @@ def table(title: str, progress: Progress) -> Table:
     length_s = progress.phase_length_s
     bar = ProgressBar(total=length_s, completed=progress.phase_s, width=30, pulse=not length_s)
     of_length = f"{progress.phase_s:.0f}" + (f" of {length_s:.0f} s" if length_s else " s")
-    grid.add_row(title, progress.phase, bar, of_length)
+    grid.add_row(safe(title), progress.phase, bar, of_length)
     grid.add_row("users", f"{progress.users:,} of {progress.users_planned:,}")
     grid.add_row("connections", f"{progress.connections:,}")
     grid.add_row("operations/s", f"{progress.operations_per_s:,.0f}", f"{progress.done:,} done")

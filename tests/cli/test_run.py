@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from loadgen.cli.progress import LiveTable, PlainLines, line, progress_display, 
 from loadgen.engine.run import Finished
 from loadgen.engine.tally import Progress
 from loadgen.errors import ProfileError, TransportError, WrongAnswer
-from loadgen.measure.store import ResultsError
+from loadgen.measure.store import ResultsError, RunStore
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import summarise
@@ -196,8 +197,14 @@ def test_how_a_run_ends_is_the_exit_code(runs, ending, code):
     assert invoke("run").exit_code == code
 
 
-def test_json_prints_the_summary_and_nothing_else(runs):
+def test_json_prints_summary_json_and_nothing_else(runs, tmp_path):
     result = invoke("run", "--json")
+    [(campaign, _)] = runs
+    with RunStore.create(tmp_path, "x", datetime.now(UTC), 0) as store:
+        store.write_summary(
+            summarise(campaign, populate(campaign), Totals(), measured_s=1.0, ending=Ending())
+        )
+    assert result.stdout_bytes == (store.folder / "summary.json").read_bytes()
     summary = json.loads(result.stdout)
     assert (summary["schema"], summary["campaign"], summary["users"]["planned"]) == (1, "quickstart", 100)
 
@@ -248,20 +255,64 @@ def test_progress_is_a_line():
     )
 
 
-def test_plain_lines_come_with_a_new_phase_and_every_five_seconds():
+def test_plain_lines_come_with_a_new_phase_then_seldom_and_then_seldomer():
     console = Console(width=200, record=True, file=io.StringIO())
     lines = PlainLines(console)
-    for phase, at_s in (
-        ("ramp", 0),
-        ("ramp", 1),
-        ("measure", 0),
-        ("measure", 4.9),
-        ("measure", 5),
-        ("measure", 9),
-    ):
-        lines.show(msgspec.structs.replace(PROGRESS, phase=phase, phase_s=at_s))
-    shown = [text.split()[:2] for text in console.export_text().splitlines()]
-    assert shown == [["ramp", "0"], ["measure", "0"], ["measure", "5"]]
+    at_s = {"ramp": (0, 1), "measure": (0, 4.9, 5, 9, 10), "hold": (0, *range(56, 200))}
+    for phase, moments in at_s.items():
+        for moment in moments:
+            lines.show(msgspec.structs.replace(PROGRESS, phase=phase, phase_s=moment))
+    shown = [tuple(text.split()[:2]) for text in console.export_text().splitlines()]
+    assert shown == [
+        *(("ramp", "0"), ("measure", "0"), ("measure", "5"), ("measure", "10")),
+        *(("hold", "0"), ("hold", "56"), ("hold", "116"), ("hold", "176")),
+    ]
+
+
+EVIL = "x \x1b[2J [bold]y[/]\x07"
+
+
+def test_what_is_said_does_nothing_to_the_terminal():
+    for terminal in (False, True):
+        file = io.StringIO()
+        console = Console(width=60, force_terminal=terminal, file=file, highlight=False)
+        with progress_display(EVIL, console) as display:
+            display.say(EVIL)
+            display.show(PROGRESS)
+        written = file.getvalue()
+        assert "x \\x1b[2J [bold]y[/]\\x07" in written
+        assert "\x1b[2J" not in written
+        assert "\x07" not in written
+
+
+def test_a_terminal_is_left_as_it_was_found_whatever_happens():
+    file = io.StringIO()
+    console = Console(width=60, force_terminal=True, file=file)
+
+    def interrupted():
+        with progress_display("quickstart", console) as display:
+            display.show(PROGRESS)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    written = file.getvalue()
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+
+
+def test_the_first_seconds_show_that_something_happens():
+    file = io.StringIO()
+    with progress_display("quickstart", Console(width=60, force_terminal=True, file=file)):
+        pass
+    assert "quickstart: starting" in file.getvalue()
+
+
+def test_standard_output_has_the_result_alone(runs):
+    result = invoke("run")
+    assert result.stderr == "starting\n"
+    assert result.stdout.startswith("\nTCP connections")
+    assert "starting" not in result.stdout
 
 
 def test_a_terminal_gets_one_table_with_all_of_it():
