@@ -42,6 +42,8 @@ _ATTACH_BY_VALUE = 1
 _HTML_IS_BEST = 3
 _CODE_PAGE = 1252
 _LOCALE = 0x409
+_COMPUTED = 0x8004011A
+"""The store works a property out by itself, which loses nothing."""
 _SAVE_FLAGS = KEEP_OPEN_READ_WRITE | 0x08
 """Outlook sets a bit that no specification names."""
 
@@ -95,9 +97,9 @@ class Composer:
     async def send(self, content: Content, recipients: Sequence[Account], submit_time: int) -> None:
         """Composes and submits; ``submit_time`` is a FILETIME. Raises :class:`~loadgen.errors.PeerError`."""
         message = await self._create(content, submit_time)
-        await self._attach(message, content.attachment)
-        await self._submit(message, content, recipients)
-        await self._store.release(message)
+        async with self._store.lent(message):
+            await self._attach(message, content.attachment)
+            await self._submit(message, content, recipients)
 
     async def _create(self, content: Content, submit_time: int) -> ServerObjectHandle:
         batch = RopBatch()
@@ -110,6 +112,7 @@ class Composer:
         batch.release(stream)
         results = await self._store.run(batch)
         _check_written(results, len(content.html))
+        _check_properties(results)
         return results.handles[message]
 
     def _message_properties(self, content: Content, submit_time: int) -> tuple[PropertyValue, ...]:
@@ -153,6 +156,7 @@ class Composer:
                 batch.release(attachment)
             results = await self._store.run(batch)
             _check_written(results, len(chunk))
+            _check_properties(results)
             handles = results.handles
 
     async def _submit(
@@ -173,14 +177,7 @@ class Composer:
         batch.add(RopSetPropertiesRequest(0, index, subject))
         batch.add(RopSubmitMessageRequest(0, index))
         batch.add(RopGetPropertiesSpecificRequest(0, index, 0, 0, (p.PidTagChangeKey,)))
-        results = await self._store.run(batch)
-        problems = [
-            problem for response in results.all_of(RopSetPropertiesResponse) for problem in response.problems
-        ]
-        if problems:
-            raise WrongAnswer(
-                f"property 0x{problems[0].tag:08X} of a message was refused: 0x{problems[0].error_code:08X}"
-            )
+        _check_properties(await self._store.run(batch))
 
     def _recipient_row(self, account: Account, row_id: int) -> RecipientRow:
         values = (
@@ -205,3 +202,12 @@ def _check_written(results: RopResults, size: int) -> None:
     written = results.one(RopWriteStreamResponse).written_size
     if written != size:
         raise WrongAnswer(f"RopWriteStream took {written} of {size} bytes")
+
+
+def _check_properties(results: RopResults) -> None:
+    for response in results.all_of(RopSetPropertiesResponse):
+        for problem in response.problems:
+            if problem.error_code != _COMPUTED:
+                raise WrongAnswer(
+                    f"property 0x{problem.tag:08X} of a message was refused: 0x{problem.error_code:08X}"
+                )

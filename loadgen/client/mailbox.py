@@ -126,16 +126,18 @@ class Mailbox:
     async def read(self, message_id: int, expected_key: str) -> None:
         """Opens a message, reads all of it, checks it against what its sender wrote, and marks it read."""
         content, message = await self._open(message_id)
-        if content is None or content.key != expected_key:
-            raise WrongAnswer(f"message {expected_key} has become {content.key if content else 'another'}")
-        html = await self._streams.read(self.store, message, p.PidTagHtml)
-        attachment = await self._read_attachment(message)
-        content.check(html, attachment)
-        batch = RopBatch()
-        folder = batch.use(self._inbox)
-        batch.add(oxcmsg.RopSetReadFlagsRequest(0, folder, False, oxcmsg.SUPPRESS_RECEIPT, (message_id,)))
-        _require_complete(await self.store.run(batch), oxcmsg.RopSetReadFlagsResponse)
-        await self.store.release(message)
+        async with self.store.lent(message):
+            if content is None or content.key != expected_key:
+                raise WrongAnswer(
+                    f"message {expected_key} has become {content.key if content else 'another'}"
+                )
+            html = await self._streams.read(self.store, message, p.PidTagHtml)
+            attachment = await self._read_attachment(message)
+            content.check(html, attachment)
+            batch = RopBatch()
+            folder = batch.use(self._inbox)
+            batch.add(oxcmsg.RopSetReadFlagsRequest(0, folder, False, oxcmsg.SUPPRESS_RECEIPT, (message_id,)))
+            _require_complete(await self.store.run(batch), oxcmsg.RopSetReadFlagsResponse)
 
     async def delete(self, message_id: int) -> None:
         """Moves a message to Deleted Items."""

@@ -1,10 +1,11 @@
 """A session with an information store over one RPC connection: ROPs in batches, and news as it comes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from loadgen.client.transport import RpcConnection
-from loadgen.errors import ConnectionLost, PeerError, RemoteProtocolError
+from loadgen.errors import ConnectionLost, MapiError, PeerError, RemoteProtocolError, WrongAnswer
 from loadgen.protocol.emsmdb_session import EmsmdbSession, RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire.auxiliary import AuxiliaryBlock
 from loadgen.wire.emsmdb import EcDoAsyncWaitExResponse
@@ -93,6 +94,17 @@ class StoreSession:
             batch.release(batch.use(handle))
             self._session.release(handle)
         await self.run(batch)
+
+    @asynccontextmanager
+    async def lent(self, handle: ServerObjectHandle) -> AsyncIterator[None]:
+        """Gives an object back when work on it is over, also when the server did something wrong with it."""
+        try:
+            yield
+        except (MapiError, WrongAnswer):
+            if self._failure is None:
+                await self.release(handle)
+            raise
+        await self.release(handle)
 
     async def take_notifications(self) -> list[RopNotifyResponse]:
         """Asks for what is new with an empty ROP list, and returns all notifications since the last time."""
