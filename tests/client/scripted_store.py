@@ -17,7 +17,7 @@ from loadgen.wire.identifiers import object_id
 from loadgen.wire.properties import PropertyError, PropertyRow
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg
 from loadgen.wire.rop.base import RopErrorResponse, RopRequest
-from loadgen.wire.rop.buffer import read_requests, write_responses
+from loadgen.wire.rop.buffer import NO_HANDLE, read_requests, write_responses
 from loadgen.wire.rop.oxcrops import RopReleaseRequest
 from loadgen.wire.typed_string import TypedString
 
@@ -224,7 +224,7 @@ class ScriptedStore(Script):
         responses: list[Any] = []
         chained: list[Any] = []
         for rop in rops:
-            index = getattr(rop, "input_handle_index", None)
+            index = None if isinstance(rop, RopReleaseRequest) else getattr(rop, "input_handle_index", None)
             if index is not None and table[index] not in self.objects:
                 response: Any = _refusal(rop, NULL_OBJECT)
             else:
@@ -389,7 +389,9 @@ class ScriptedStore(Script):
         return oxcfold.RopMoveCopyMessagesResponse(rop.source_handle_index)
 
     def _release(self, rop: RopReleaseRequest, table: list[int]) -> None:
-        del self.objects[table[rop.input_handle_index]]
+        handle = table[rop.input_handle_index]
+        if handle != NO_HANDLE:
+            del self.objects[handle]
 
 
 def _agree(rop: Any, _table: list[int]) -> Any:
