@@ -168,7 +168,7 @@ class User:
     async def _in_turn(self, operation: str, due_ns: int, connection: Connection, work: Work) -> None:
         try:
             async with self._turns[connection]:
-                if self.client is None:
+                if self.client is None or self.state != "logged_on":
                     now_ns = self._around.clock()
                     lost = Sample(operation, due_ns, now_ns, now_ns, ConnectionLost.outcome)
                     self._around.recorder.record(lost, "the user went before this had its turn")

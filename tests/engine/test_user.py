@@ -293,13 +293,16 @@ def test_leaving_while_coming_back_cuts_what_is_half_open(play, world):
     async def scenario(user, around):
         world.delays = {"log_on": 100.0}
         world.client(0).on_lost(ConnectionLost("reset"))
+        begin(user, "read_message", around.clock())
         await asyncio.sleep(10)
         assert user.state == "logging_on"
         await user.log_off(around.clock())
         assert user.state == "gone"
         assert not world.times_of("log_off")
 
-    play(scenario)
+    snapshot = play(scenario)
+    assert snapshot.counts["read_message"] == Counts(failed=1)
+    assert not world.times_of("read_message")
     assert [client.is_aborted for client in world.clients] == [True, True]
 
 
