@@ -2,7 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -47,10 +48,11 @@ def find(kind: str, name: str, near: Path | None = None) -> Path:
         if not path.is_file():
             raise ProfileError(f"{path}: there is no such file")
         return path
-    if name not in built_in_names(kind):
-        known = ", ".join(built_in_names(kind)) or "none"
+    known = built_in_names(kind)
+    if name not in known:
         raise ProfileError(
-            f"{name!r} is no built-in {kind} profile; known: {known}; or give a path ending in .toml"
+            f"{name!r} is no built-in {kind} profile{_near_misses(name, known)}; "
+            f"known: {', '.join(known) or 'none'}; or give a path ending in .toml"
         )
     return library_root() / kind / f"{name}.toml"
 
@@ -63,6 +65,14 @@ def read(kind: str, name: str, shape: type[StructT], near: Path | None = None) -
     path = find(kind, name, near)
     table = {"name": path.stem} | _read_table(kind, path, ())
     return convert(table, shape, str(path))
+
+
+def read_table(kind: str, name: str) -> Table:
+    """The plain values of a profile and of all that it extends, whatever they are.
+
+    Raises :class:`~loadgen.errors.ProfileError`.
+    """
+    return _read_table(kind, find(kind, name), ())
 
 
 def convert(table: Mapping[str, object], shape: type[StructT], source: str, *, lax: bool = False) -> StructT:
@@ -94,6 +104,11 @@ def explain(problem: str, shape: type) -> str:
         return f"{path}: {wrong[1]} is not allowed; allowed: {_allowed(_type_at(shape, path))}"
     text = text[:1].lower() + text[1:]
     return f"{path}: {text}" if path else text
+
+
+def _near_misses(name: str, known: Sequence[str]) -> str:
+    near = [each for each in known if name.lower() in each] or get_close_matches(name.lower(), known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _read_table(kind: str, path: Path, extended_by: tuple[Path, ...]) -> Table:

@@ -3,26 +3,29 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from loadgen.cli.main import main
 from loadgen.cli.profiles import profiles
 
 
 def run(*args: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(profiles, args)
+    result = CliRunner().invoke(main, ("profiles", *args))
     return result.exit_code, result.stdout, result.stderr
 
 
 def test_list_shows_every_kind_with_titles():
     code, out, _ = run("list")
     assert code == 0
-    assert [line for line in out.splitlines() if not line.startswith(" ")] == [
-        "campaign",
-        "client",
-        "message",
-    ]
-    assert (
-        "  quickstart                   100 users of every client type, a day of 8 hours in 45 seconds\n"
-        in out
-    )
+    kinds = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert kinds == ["campaign", "client", "limits", "message", "topology"]
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith(" "))
+    assert shown["quickstart"] == "100 users of every client type, a day of 8 hours in 45 seconds"
+    assert shown["small"] == "1 server of each role"
+
+
+def test_a_kind_of_which_there_is_nothing_yet():
+    assert run("list", "limits") == (0, "limits\n  none yet\n", "")
+    assert run("list", "limits", "--json") == (0, '{\n  "limits": {}\n}\n', "")
+    assert run("validate", "limits") == (0, "", "")
 
 
 def test_list_of_one_kind_as_json():
@@ -43,6 +46,58 @@ def test_show_as_json_has_what_was_inherited():
     code, out, _ = run("show", "client", "outlook2003-online-anywhere", "--json")
     assert code == 0
     assert json.loads(out)["connections"] == {"mail": 1, "public_folder": 1, "directory": 1}
+
+
+def test_show_of_a_topology_is_asked_of_the_mock(tmp_path):
+    (tmp_path / "mine.toml").write_text("extends = 'small'\n[accounts]\ncount = 7\n")
+    code, out, err = run("show", "topology", str(tmp_path / "mine.toml"), "--json")
+    topology = json.loads(out)
+    assert (code, err) == (0, "")
+    assert topology["accounts"]["count"] == 7
+    assert topology["http"]["framing"] == "plain"
+
+
+def test_validate_without_names_takes_all_that_are_built_in():
+    for kind in ("campaign", "client", "limits", "message", "topology"):
+        listed = json.loads(run("list", kind, "--json")[1])[kind]
+        assert run("validate", kind) == (0, "".join(f"{name}: ok\n" for name in listed), "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "problem"),
+    [
+        ("topology", "extends = 'small'\n[http]\nprt = 1\n", "unknown field `prt` - at `$.http`"),
+        ("topology", "extends = ", "not TOML"),
+        ("limits", "", "this version knows no limits yet"),
+        ("client", "title = 'x'\n", "version: missing"),
+        ("message", "extends = 'light'\nread_per_day = 21\n", "read_per_day must not exceed"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_line(tmp_path, kind, text, problem):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    code, out, err = run("validate", kind, str(path))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{path}: ")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["campaign", "client", "limits", "message", "topology"])
+def test_a_file_that_is_not_there_is_said_alike_for_all(tmp_path, kind):
+    path = tmp_path / "none.toml"
+    for command in (("show",), ("show", "--json"), ("validate",)):
+        code, out, err = run(command[0], kind, str(path), *command[1:])
+        assert (code, out) == (2, "")
+        assert f"{path}: there is no such file\n" in err
+
+
+def test_names_are_completed():
+    [name] = [param for param in profiles.commands["show"].params if param.name == "name"]
+    for kind, names in (("message", ["heavy"]), ("limits", []), (None, [])):
+        ctx = profiles.commands["show"].make_context("show", [], resilient_parsing=True)
+        ctx.params["kind"] = kind
+        assert [item.value for item in name.shell_complete(ctx, "h")] == names
 
 
 def test_validate_says_ok():
@@ -75,9 +130,14 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
     [
         (
             ("show", "client", "outlook"),
-            "Error: 'outlook' is no built-in client profile; known: loadgen-2003-cached",
+            "'outlook' is no built-in client profile (did you mean outlook2003-online-anywhere or "
+            "outlook2007-online-anywhere?); known: loadgen-2003-cached",
         ),
-        (("validate", "limits", "x"), "'limits' is not one of 'campaign', 'client', 'message'"),
+        (
+            ("validate", "topology", "smal"),
+            "'smal' is no built-in topology profile (did you mean small?); known: default, small; or give",
+        ),
+        (("validate", "limit", "x"), "'limit' is not one of 'campaign', 'client', 'limits', 'message', 'top"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(args, problem):

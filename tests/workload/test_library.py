@@ -190,3 +190,27 @@ def test_profiles_are_found_inside_an_installed_package(tmp_path, monkeypatch):
     assert library.library_root() == tmp_path / "profiles"
     (package / "profiles").mkdir()
     assert library.library_root() == package / "profiles"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("lihgt", " (did you mean light?)"),
+        ("heavy!", " (did you mean heavy or very-heavy?)"),
+        ("HEAVY", " (did you mean heavy or very-heavy?)"),
+        ("outlook", ""),
+    ],
+)
+def test_near_misses_are_offered(name, near):
+    with pytest.raises(ProfileError) as caught:
+        library.find("message", name)
+    assert str(caught.value) == (
+        f"{name!r} is no built-in message profile{near}; known: heavy, light, medium, very-heavy; "
+        "or give a path ending in .toml"
+    )
+
+
+def test_a_table_has_what_it_extends_and_is_of_no_type(tmp_path):
+    (tmp_path / "mine.toml").write_text("extends = 'default'\ntitle = 'mine'\n[http]\nframing = 'chunked'\n")
+    table = library.read_table("topology", str(tmp_path / "mine.toml"))
+    assert (table["title"], table["http"]["framing"], table["http"]["port"]) == ("mine", "chunked", 18080)
