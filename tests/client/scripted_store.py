@@ -418,13 +418,19 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def open_session(store: ScriptedStore, *, waits: bool = True) -> StoreSession:
-    """A session with ``store`` that has begun; ``heard`` of the store notes what the session reports."""
+def new_session(store: ScriptedStore, *, waits: bool = True) -> StoreSession:
+    """A session with ``store`` over a connection of its own; the store's ``heard`` notes what it reports."""
     interfaces = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE) if waits else (emsmdb.INTERFACE,)
     store.connection = ScriptedConnection(store, interfaces)
     session = StoreSession(store.connection, EmsmdbSession(DN_PREFIX + "user00000", (12, 6206, 1000)))
     session.on_news = lambda: store.heard.append("news")
     session.on_failure = store.heard.append
+    return session
+
+
+async def open_session(store: ScriptedStore, *, waits: bool = True) -> StoreSession:
+    """The same, and it has begun."""
+    session = new_session(store, waits=waits)
     store.prefix_taken = await session.connect()
     if waits:
         await session.wait_for_news()

@@ -1,5 +1,7 @@
 """Sessions with a store: ROPs in batches, and the one call that waits for news, in every order of events."""
 
+import asyncio
+
 import pytest
 
 from loadgen.errors import (
@@ -9,6 +11,7 @@ from loadgen.errors import (
     RpcFault,
     TimedOut,
     WireError,
+    WrongAnswer,
 )
 from loadgen.protocol.emsmdb_session import RopBatch
 from loadgen.wire import emsmdb
@@ -318,3 +321,39 @@ class TestLeaving:
         await session.disconnect()
         await settle()
         assert store.heard == []
+
+
+class TestLending:
+    @pytest.mark.parametrize(
+        ("error", "is_given_back"),
+        [
+            (None, True),
+            (WrongAnswer("not what was sent"), True),
+            (MapiError("ROP 0x32", 0x4DD), True),
+            (TimedOut("no answer"), False),
+            (ConnectionLost("gone"), False),
+        ],
+    )
+    async def test_objects_are_given_back_if_anybody_takes_them(self, store, error, is_given_back):
+        session = await open_session(store)
+        (logon,) = (await session.run(logon_batch())).handles
+
+        async def work() -> None:
+            async with session.lent(logon):
+                if error is not None:
+                    raise error
+
+        await asyncio.gather(work(), return_exceptions=True)
+        assert (logon not in store.objects) == is_given_back
+
+    async def test_nothing_is_given_back_to_a_session_that_has_ended(self, store):
+        session = await open_session(store)
+        (logon,) = (await session.run(logon_batch())).handles
+        store.change(emsmdb.EcDoRpcExt2Request, context_handle=emsmdb.NO_CONTEXT, return_value=0x4BE)
+
+        async def work() -> None:
+            async with session.lent(logon):
+                await session.run(RopBatch())
+
+        with pytest.raises(MapiError, match="EcDoRpcExt2 returned 0x000004BE"):
+            await work()
