@@ -4,13 +4,16 @@ Pointers that are embedded in a structure leave only their referent id there; wh
 the outermost structure. That order is the caller's: read or write all ids first, then all referents.
 """
 
+from codecs import utf_16_le_decode
 from struct import Struct
 
 from loadgen.errors import WireError
-from loadgen.wire.buffer import Reader, Writer, decode_utf16
+from loadgen.wire.buffer import Reader, Writer, encode_utf16
 
 _FIRST_REFERENT = 0x00020000
+_U32 = Struct("<I")
 _VARYING = Struct("<III")
+_unpack_counts = _VARYING.unpack_from
 _NUL_EXPECTED = "string does not end with its only NUL"
 
 
@@ -26,8 +29,14 @@ class NdrReader(Reader):
 
     def u32(self, field: str) -> int:
         """An aligned unsigned 32-bit integer."""
-        self.align(4)
-        return super().u32(field)
+        # Every count and every pointer comes through here: one step, not a call for each part of it.
+        start = self.offset + (-self.offset & 3)
+        stop = start + 4
+        if stop > self.end:
+            raise WireError(field, start, f"needs 4 bytes, {max(0, self.end - start)} are left")
+        self.offset = stop
+        value: int = _U32.unpack_from(self.data, start)[0]
+        return value
 
     def i32(self, field: str) -> int:
         """An aligned signed 32-bit integer."""
@@ -49,35 +58,36 @@ class NdrReader(Reader):
 
     def conformant_varying_bytes(self, field: str) -> bytes:
         """``[size_is, length_is] byte[]``: max_count, offset (0), actual_count, then the bytes."""
-        return self._varying(1, field)
+        maximum, offset, actual = self.u32(field), self.u32(field), self.u32(field)
+        if offset or actual > maximum:
+            raise WireError(field, self.offset - 12, _bad_counts(maximum, offset, actual))
+        return self.take(actual, field)
 
     def string(self, field: str) -> str:
         """``[string] char*``: an 8-bit string whose counts include its NUL, as Latin-1."""
-        text = self._varying(1, field).decode("latin-1")
-        if not text or text.find("\0") != len(text) - 1:
+        text, nul, behind = self.conformant_varying_bytes(field).decode("latin-1").partition("\0")
+        if behind or not nul:
             raise WireError(field, self.offset, _NUL_EXPECTED)
-        return text[:-1]
+        return text
 
     def wide_string(self, field: str) -> str:
         """``[string] wchar_t*``: a UTF-16LE string whose counts include its NUL."""
-        raw = self._varying(2, field)
-        text = decode_utf16(raw, field, self.offset - len(raw))
-        if not text or text.find("\0") != len(text) - 1:
-            raise WireError(field, self.offset, _NUL_EXPECTED)
-        return text[:-1]
-
-    def _varying(self, width: int, field: str) -> bytes:
-        # A page of the address book has hundreds of strings: one step here, not a cursor call per count.
-        start = self.offset + (-self.offset & 3)
+        # A page of the address book has hundreds of these: one step, not a call for each part of it.
+        data, end, start = self.data, self.end, self.offset + 3 & ~3
         body = start + _VARYING.size
-        if body > self.end:
-            raise WireError(field, start, "no room for the counts of an array")
-        maximum, offset, actual = _VARYING.unpack_from(self.data, start)
-        stop = body + width * actual
-        if offset or actual > maximum or stop > self.end:
-            raise WireError(field, start, f"offset {offset}, {actual} of at most {maximum} elements")
-        self.offset = stop
-        return bytes(self.data[body:stop])
+        if body > end:
+            raise WireError(field, start, f"needs {_VARYING.size} bytes for its counts")
+        maximum, offset, actual = _unpack_counts(data, start)
+        self.offset = stop = body + 2 * actual
+        if offset or actual > maximum or stop > end:
+            raise WireError(field, start, _bad_counts(maximum, offset, actual))
+        try:
+            text, nul, behind = utf_16_le_decode(data[body:stop], "strict", True)[0].partition("\0")
+        except UnicodeDecodeError as error:
+            raise WireError(field, body, f"not UTF-16: {error.reason}") from None
+        if behind or not nul:
+            raise WireError(field, body, _NUL_EXPECTED)
+        return text
 
 
 class NdrWriter(Writer):
@@ -134,9 +144,13 @@ class NdrWriter(Writer):
 
     def wide_string(self, text: str) -> None:
         """``[string] wchar_t*``: a UTF-16LE string and its NUL."""
-        raw = text.encode("utf-16-le") + b"\0\0"
+        raw = encode_utf16(text) + b"\0\0"
         self._varying(raw, len(raw) // 2)
 
     def _varying(self, raw: bytes, count: int) -> None:
         buffer = self.buffer
         buffer += bytes(-len(buffer) & 3) + _VARYING.pack(count, 0, count) + raw
+
+
+def _bad_counts(maximum: int, offset: int, actual: int) -> str:
+    return f"offset {offset}, {actual} of at most {maximum} elements"

@@ -16,10 +16,8 @@ from loadgen.wire.nspi.values import (
     WriteElement,
     read_row,
     read_rows,
-    read_string,
     read_strings,
     read_tags,
-    read_wide_string,
     write_row,
     write_rows,
     write_strings,
@@ -71,7 +69,7 @@ class NspiDNToMIdRequest(msgspec.Struct, frozen=True, gc=False):
         """The request stub."""
         reader = NdrReader(stub)
         handle, reserved = reader.context_handle("hRpc"), reader.u32("Reserved")
-        request = cls(handle, read_strings(reader, read_string), reserved)
+        request = cls(handle, read_strings(reader, NdrReader.string), reserved)
         reader.expect_end("NspiDNToMId request")
         return request
 
@@ -325,7 +323,7 @@ class NspiResolveNamesRequest(_ResolveNamesRequest, frozen=True, gc=False):
     """Whom do these 8-bit names mean? (3.1.4.1.16)."""
 
     opnum: ClassVar[int] = 19
-    read_name: ClassVar[ReadElement] = staticmethod(read_string)
+    read_name: ClassVar[ReadElement] = staticmethod(NdrReader.string)
     write_name: ClassVar[WriteElement] = staticmethod(NdrWriter.string)
 
 
@@ -333,5 +331,5 @@ class NspiResolveNamesWRequest(_ResolveNamesRequest, frozen=True, gc=False):
     """Whom do these Unicode names mean? (3.1.4.1.17)."""
 
     opnum: ClassVar[int] = 20
-    read_name: ClassVar[ReadElement] = staticmethod(read_wide_string)
+    read_name: ClassVar[ReadElement] = staticmethod(NdrReader.wide_string)
     write_name: ClassVar[WriteElement] = staticmethod(NdrWriter.wide_string)

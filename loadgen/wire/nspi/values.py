@@ -5,8 +5,13 @@ may also be ``None``: the pointer to it is null.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from operator import itemgetter
 from struct import Struct
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+import msgspec
 
 from loadgen.errors import WireError
 from loadgen.wire.ndr import NdrReader, NdrWriter
@@ -42,8 +47,7 @@ MAX_ELEMENTS: Final = 100_000
 MAX_TAGS: Final = 100_001
 MAX_BINARY: Final = 2_097_152
 
-_ONE_WORD = Struct("<IIII")  # ulPropTag, ulReserved, the union's tag and its arm
-_TWO_WORDS = Struct("<IIIII")
+_VALUE = Struct("<I4xI")  # ulPropTag, ulReserved, the union's tag; its arm follows
 _ROW = Struct("<III")
 _TAG_ARRAY = Struct("<IIII")
 
@@ -73,14 +77,15 @@ def write_words(writer: NdrWriter, words: Sequence[int]) -> None:
     writer.pack(Struct(f"<{len(words)}I"), *words)
 
 
-ReadElement: TypeAlias = Callable[[NdrReader], Value]
+ReadElement: TypeAlias = Callable[[NdrReader, str], Value]
+"""Reads a referent, given the field's name for errors."""
 WriteElement: TypeAlias = Callable[[NdrWriter, Value], None]
 
 
-def read_pointed(reader: NdrReader, count: int, read: ReadElement) -> tuple[Value, ...]:
+def read_pointed(reader: NdrReader, count: int, read: ReadElement, field: str) -> tuple[Value, ...]:
     """``count`` pointers, then what those of them that are not null point to."""
-    referents = read_words(reader, count, "pointers")
-    return tuple([read(reader) if referent else None for referent in referents])
+    referents = read_words(reader, count, field)
+    return tuple([read(reader, field) if referent else None for referent in referents])
 
 
 def write_pointed(writer: NdrWriter, elements: Sequence[Value], write: WriteElement) -> None:
@@ -92,44 +97,42 @@ def write_pointed(writer: NdrWriter, elements: Sequence[Value], write: WriteElem
             write(writer, element)
 
 
-def read_wide_string(reader: NdrReader) -> str:
-    """A referent of type ``wchar_t*``."""
-    return reader.wide_string("lpszW")
+ReadArm: TypeAlias = Callable[[NdrReader, Sequence[int], int], Value]
+"""Reads what hangs on a value, given all words that stood in place and the index of its own first one."""
 
 
-def read_string(reader: NdrReader) -> str:
-    """A referent of type ``char*``."""
-    return reader.string("lpszA")
+class _Arm(msgspec.Struct, frozen=True):
+    """How a type stands in PROP_VAL_UNION: as ``size`` words in place, and behind them what they point to."""
 
-
-class _Arm(NamedTuple):
-    """How a type stands in PROP_VAL_UNION: one or two words in place, and behind them what they point to."""
-
-    layout: Struct
-    read: Callable[[NdrReader, int, int], Value]
+    size: int
+    read: ReadArm
     words: Callable[[NdrWriter, Value], tuple[int, ...]]
     write: WriteElement | None = None
 
 
-def _pointed(read: ReadElement, write: WriteElement) -> _Arm:
+def _pointed(read: ReadElement, write: WriteElement, field: str) -> _Arm:
     return _Arm(
-        _ONE_WORD,
-        lambda reader, referent, _: read(reader) if referent else None,
+        1,
+        lambda reader, words, at: read(reader, field) if words[at] else None,
         lambda writer, value: (0 if value is None else writer.next_referent(),),
         write,
     )
 
 
-def _counted(read: Callable[[NdrReader, int], Value], write: WriteElement, limit: int = MAX_ELEMENTS) -> _Arm:
-    def read_referent(reader: NdrReader, count: int, referent: int) -> Value:
-        if count > limit or (count and not referent):
-            raise WireError(
-                "cValues", reader.offset, f"{count} elements, pointer {referent:#x}, limit {limit}"
-            )
-        if not referent:
+def _counted(
+    read: Callable[[NdrReader, int, str], Value], write: WriteElement, field: str, limit: int = MAX_ELEMENTS
+) -> _Arm:
+    def read_referent(reader: NdrReader, words: Sequence[int], at: int) -> Value:
+        count = words[at]
+        if not words[at + 1]:
+            if count:
+                raise WireError("cValues", reader.offset, f"{count} elements at a null pointer")
             return None
-        expect_max_count(reader, "cValues", count)
-        return read(reader, count)
+        if count > limit:
+            raise WireError("cValues", reader.offset, f"{count} elements are more than {limit}")
+        if reader.u32("cValues") != count:
+            raise WireError("cValues", reader.offset - 4, f"max_count is not {count}")
+        return read(reader, count, field)
 
     def words(writer: NdrWriter, value: Value) -> tuple[int, int]:
         return (0, 0) if value is None else (len(value), writer.next_referent())
@@ -138,26 +141,28 @@ def _counted(read: Callable[[NdrReader, int], Value], write: WriteElement, limit
         writer.u32(len(value))
         write(writer, value)
 
-    return _Arm(_TWO_WORDS, read_referent, words, write_referent)
+    return _Arm(2, read_referent, words, write_referent)
 
 
-def _counted_numbers(code: str) -> _Arm:
+def _counted_numbers(code: str, field: str) -> _Arm:
     return _counted(
-        lambda reader, count: reader.unpack(Struct(f"<{count}{code}"), "values"),
+        lambda reader, count, field: reader.unpack(Struct(f"<{count}{code}"), field),
         lambda writer, value: writer.pack(Struct(f"<{len(value)}{code}"), *value),
+        field,
     )
 
 
-def _counted_pointers(read: ReadElement, write: WriteElement) -> _Arm:
+def _counted_pointers(read: ReadElement, write: WriteElement, field: str) -> _Arm:
     return _counted(
-        lambda reader, count: read_pointed(reader, count, read),
+        lambda reader, count, field: read_pointed(reader, count, read, field),
         lambda writer, value: write_pointed(writer, value, write),
+        field,
     )
 
 
-def _read_guid(reader: NdrReader) -> bytes:
+def _read_guid(reader: NdrReader, field: str) -> bytes:
     reader.align(4)
-    return reader.take(16, "lpguid")
+    return reader.take(16, field)
 
 
 def _write_guid(writer: NdrWriter, guid: bytes) -> None:
@@ -165,9 +170,9 @@ def _write_guid(writer: NdrWriter, guid: bytes) -> None:
     writer.raw(guid)
 
 
-def _read_binaries(reader: NdrReader, count: int) -> tuple[Value, ...]:
-    words = read_words(reader, 2 * count, "lpbin")
-    return tuple([_BINARY.read(reader, words[at], words[at + 1]) for at in range(0, 2 * count, 2)])
+def _read_binaries(reader: NdrReader, count: int, field: str) -> tuple[Value, ...]:
+    words = read_words(reader, 2 * count, field)
+    return tuple([_BINARY.read(reader, words, at) for at in range(0, 2 * count, 2)])
 
 
 def _write_binaries(writer: NdrWriter, values: Sequence[bytes | None]) -> None:
@@ -178,66 +183,113 @@ def _write_binaries(writer: NdrWriter, values: Sequence[bytes | None]) -> None:
             writer.conformant_bytes(value)
 
 
-_NOTHING = _Arm(_ONE_WORD, lambda *_: None, lambda *_: (0,))
-_INTEGER = _Arm(_ONE_WORD, lambda _reader, word, _: word, lambda _writer, value: (value,))
-_BINARY = _counted(lambda reader, count: reader.take(count, "lpb"), NdrWriter.raw, MAX_BINARY)
+_NOTHING = _Arm(1, lambda *_: None, lambda *_: (0,))
+_INTEGER = _Arm(1, lambda _reader, words, at: words[at], lambda _writer, value: (value,))
+_BINARY = _counted(NdrReader.take, NdrWriter.raw, "lpb", MAX_BINARY)
 _ARMS = {
     PtypUnspecified: _NOTHING,
     PtypNull: _NOTHING,
     PtypObject: _NOTHING,
-    PtypInteger16: _Arm(_ONE_WORD, lambda _reader, word, _: word & 0xFFFF, lambda _writer, value: (value,)),
+    PtypInteger16: _Arm(1, lambda _reader, words, at: words[at] & 0xFFFF, lambda _writer, value: (value,)),
     PtypInteger32: _INTEGER,
     PtypErrorCode: _INTEGER,
-    PtypBoolean: _Arm(
-        _ONE_WORD, lambda _reader, word, _: word & 0xFFFF != 0, lambda _writer, value: (value,)
-    ),
+    PtypBoolean: _Arm(1, lambda _reader, words, at: words[at] & 0xFFFF != 0, lambda _writer, value: (value,)),
     PtypTime: _Arm(
-        _TWO_WORDS,
-        lambda _reader, low, high: low | high << 32,
+        2,
+        lambda _reader, words, at: words[at] | words[at + 1] << 32,
         lambda _writer, value: (value & 0xFFFFFFFF, value >> 32),
     ),
-    PtypString8: _pointed(read_string, NdrWriter.string),
-    PtypString: _pointed(read_wide_string, NdrWriter.wide_string),
-    PtypGuid: _pointed(_read_guid, _write_guid),
+    PtypString8: _pointed(NdrReader.string, NdrWriter.string, "lpszA"),
+    PtypString: _pointed(NdrReader.wide_string, NdrWriter.wide_string, "lpszW"),
+    PtypGuid: _pointed(_read_guid, _write_guid, "lpguid"),
     PtypBinary: _BINARY,
-    PtypMultipleInteger16: _counted_numbers("H"),
-    PtypMultipleInteger32: _counted_numbers("I"),
-    PtypMultipleTime: _counted_numbers("Q"),
-    PtypMultipleString8: _counted_pointers(read_string, NdrWriter.string),
-    PtypMultipleString: _counted_pointers(read_wide_string, NdrWriter.wide_string),
-    PtypMultipleGuid: _counted_pointers(_read_guid, _write_guid),
-    PtypMultipleBinary: _counted(_read_binaries, _write_binaries),
+    PtypMultipleInteger16: _counted_numbers("H", "lpi"),
+    PtypMultipleInteger32: _counted_numbers("I", "lpl"),
+    PtypMultipleTime: _counted_numbers("Q", "lpft"),
+    PtypMultipleString8: _counted_pointers(NdrReader.string, NdrWriter.string, "lpppszA"),
+    PtypMultipleString: _counted_pointers(NdrReader.wide_string, NdrWriter.wide_string, "lpppszW"),
+    PtypMultipleGuid: _counted_pointers(_read_guid, _write_guid, "lpguid"),
+    PtypMultipleBinary: _counted(_read_binaries, _write_binaries, "lpbin"),
 }
 
 
-def _read_in_place(reader: NdrReader) -> tuple[int, _Arm, int, int]:
-    tag, _, union_tag, first = reader.unpack(_ONE_WORD, "PropertyValue_r")
-    arm = _ARMS.get(union_tag)
-    if arm is None or union_tag != tag & 0xFFFF:
-        raise WireError("PROP_VAL_UNION", reader.offset - 8, f"0x{union_tag:08X} in a value of 0x{tag:08X}")
-    return tag, arm, first, reader.u32("PROP_VAL_UNION") if arm.layout is _TWO_WORDS else 0
+class _Shape(msgspec.Struct, frozen=True):
+    """How values of certain tags stand side by side, so that their words are read and written at once."""
+
+    arms: tuple[_Arm, ...]
+    words: Struct
+    """Of each value its tag, the union's tag and the words of its arm."""
+    tags: tuple[int, ...]
+    """What the first two of those must be."""
+    tags_of: Callable[[Sequence[int]], tuple[int, ...]]
+    """Picks them out of all words."""
+    readers: tuple[tuple[int, ReadArm, int], ...]
+    """Of each value its tag, what reads it, and the index of its arm's first word."""
+
+
+@lru_cache(maxsize=256)
+def _shape(tags: tuple[int, ...]) -> _Shape:
+    arms = tuple([_ARMS[tag & 0xFFFF] for tag in tags])
+    ends = tuple(accumulate((2 + arm.size for arm in arms), initial=0))
+    places = [place for start in ends[:-1] for place in (start, start + 1)]
+    return _Shape(
+        arms,
+        Struct("<" + "".join("I4xI" + arm.size * "I" for arm in arms)),
+        tuple([union_tag for tag in tags for union_tag in (tag, tag & 0xFFFF)]),
+        itemgetter(*places) if places else tuple,
+        tuple([(tag, arm.read, start + 2) for tag, arm, start in zip(tags, arms, ends, strict=False)]),
+    )
+
+
+_NO_VALUES = _shape(())
+
+
+def _shape_at(reader: NdrReader, count: int) -> _Shape:
+    tags: list[int] = []
+    at = reader.offset
+    for _ in range(count):
+        if at + _VALUE.size > reader.end:
+            raise WireError("PropertyValue_r", at, f"{count} values, room for {len(tags)}")
+        tag, union_tag = _VALUE.unpack_from(reader.data, at)
+        arm = _ARMS.get(union_tag)
+        if arm is None or union_tag != tag & 0xFFFF:
+            raise WireError("PROP_VAL_UNION", at + 8, f"0x{union_tag:08X} in a value of 0x{tag:08X}")
+        tags.append(tag)
+        at += _VALUE.size + 4 * arm.size
+    if at > reader.end:
+        raise WireError("PROP_VAL_UNION", reader.end, f"the values end at {at}")
+    return _shape(tuple(tags))
+
+
+def _read_values(reader: NdrReader, count: int, shape: _Shape) -> tuple[Row, _Shape]:
+    # The rows of a table nearly all have one shape: that of the row before is tried first.
+    start = reader.offset
+    fits = len(shape.arms) == count and shape.words.size <= reader.end - start
+    words = shape.words.unpack_from(reader.data, start) if fits else ()
+    if not fits or shape.tags_of(words) != shape.tags:
+        shape = _shape_at(reader, count)
+        words = shape.words.unpack_from(reader.data, start)
+    reader.offset = start + shape.words.size
+    return tuple([PropertyValue(tag, read(reader, words, at)) for tag, read, at in shape.readers]), shape
 
 
 def read_values(reader: NdrReader, count: int) -> Row:
     """``count`` PropertyValue_r, then what hangs on them ([MS-OXNSPI] 2.2.2); raises :class:`WireError`."""
     reader.align(4)
-    in_place = [_read_in_place(reader) for _ in range(count)]
-    return tuple(
-        [PropertyValue(tag, arm.read(reader, first, second)) for tag, arm, first, second in in_place]
-    )
+    return _read_values(reader, count, _NO_VALUES)[0]
 
 
 def write_values(writer: NdrWriter, values: Row) -> None:
     """PropertyValue_r side by side, then what hangs on them."""
+    shape = _shape(tuple([value.tag for value in values]))
+    words: list[int] = []
+    for value, arm in zip(values, shape.arms, strict=True):
+        words += (value.tag, value.tag & 0xFFFF, *arm.words(writer, value.value))
     writer.align(4)
-    for value in values:
-        union_tag = value.tag & 0xFFFF
-        arm = _ARMS[union_tag]
-        writer.pack(arm.layout, value.tag, 0, union_tag, *arm.words(writer, value.value))
-    for value in values:
-        write = _ARMS[value.tag & 0xFFFF].write
-        if write is not None and value.value is not None:
-            write(writer, value.value)
+    writer.pack(shape.words, *words)
+    for value, arm in zip(values, shape.arms, strict=True):
+        if arm.write is not None and value.value is not None:
+            arm.write(writer, value.value)
 
 
 def read_value(reader: NdrReader) -> PropertyValue:
@@ -245,13 +297,14 @@ def read_value(reader: NdrReader) -> PropertyValue:
     return read_values(reader, 1)[0]
 
 
-def _read_row(reader: NdrReader, count: int, referent: int) -> Row:
+def _read_row(reader: NdrReader, count: int, referent: int, shape: _Shape) -> tuple[Row, _Shape]:
     if count > MAX_ELEMENTS or (count and not referent):
         raise WireError("cValues", reader.offset, f"{count} values, pointer {referent:#x}")
     if not referent:
-        return ()
-    expect_max_count(reader, "lpProps", count)
-    return read_values(reader, count)
+        return (), shape
+    if reader.u32("lpProps") != count:
+        raise WireError("lpProps", reader.offset - 4, f"max_count is not {count}")
+    return _read_values(reader, count, shape)
 
 
 def _write_row_head(writer: NdrWriter, row: Row) -> None:
@@ -268,7 +321,7 @@ def read_row(reader: NdrReader) -> Row | None:
     if not reader.pointer("ppRows"):
         return None
     _, count, referent = reader.unpack(_ROW, "PropertyRow_r")
-    return _read_row(reader, count, referent)
+    return _read_row(reader, count, referent, _NO_VALUES)[0]
 
 
 def write_row(writer: NdrWriter, row: Row | None) -> None:
@@ -286,7 +339,11 @@ def read_rows(reader: NdrReader) -> tuple[Row, ...] | None:
     count = read_count(reader, "cRows")
     expect_max_count(reader, "cRows", count)
     heads = read_words(reader, 3 * count, "aRow")
-    return tuple([_read_row(reader, heads[at + 1], heads[at + 2]) for at in range(0, 3 * count, 3)])
+    rows, shape = [], _NO_VALUES
+    for at in range(1, 3 * count, 3):
+        row, shape = _read_row(reader, heads[at], heads[at + 1], shape)
+        rows.append(row)
+    return tuple(rows)
 
 
 def write_rows(writer: NdrWriter, rows: Sequence[Row] | None) -> None:
@@ -331,7 +388,7 @@ def read_strings(reader: NdrReader, read: ReadElement) -> tuple[Value, ...]:
     count = read_count(reader, "Count")
     if maximum != count:
         raise WireError("Strings", reader.offset, f"max_count {maximum} for {count} strings")
-    return read_pointed(reader, count, read)
+    return read_pointed(reader, count, read, "Strings")
 
 
 def write_strings(writer: NdrWriter, strings: Sequence[str | None], write: WriteElement) -> None:
