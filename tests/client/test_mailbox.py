@@ -12,7 +12,7 @@ from loadgen.wire import auxiliary, emsmdb
 from loadgen.wire import properties as p
 from loadgen.wire.extended_buffer import LARGEST_PAYLOAD, read_payloads
 from loadgen.wire.identifiers import PRIVATE_FOLDER, FolderEntryId, long_term_id, object_id
-from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcstor, oxctabl
+from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl
 
 from .scripted import make_account
 from .scripted_store import FOLDER_IDS, INBOX, Item, ScriptedStore, new_session, settle
@@ -279,6 +279,24 @@ class TestLoggingOff:
         held = len(person.store.inbox.items)
         with pytest.raises(WrongAnswer, match=f"the Inbox holds {held} messages, not 2"):
             await mailbox.log_off()
+
+    @pytest.mark.parametrize(("in_between", "is_believed"), [(1, True), (2, True), (3, False)])
+    async def test_mail_comes_between_news_and_count(self, person, in_between, is_believed):
+        mailbox = await person.log_on()
+        count = person.store.rops[oxcprpt.RopGetPropertiesSpecificRequest]
+        more = iter(range(in_between))
+
+        def receive_and_count(rop, table):
+            if next(more, None) is not None:
+                person.receive()
+            return count(rop, table)
+
+        person.store.rops[oxcprpt.RopGetPropertiesSpecificRequest] = receive_and_count
+        if is_believed:
+            await mailbox.log_off()
+        else:
+            with pytest.raises(WrongAnswer, match="the Inbox holds 3 messages, not 2"):
+                await mailbox.log_off()
 
     async def test_a_lost_connection(self, person):
         mailbox = await person.log_on()
