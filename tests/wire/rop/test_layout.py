@@ -8,17 +8,20 @@ import pytest
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyProblem, PropertyValue
+from loadgen.wire.restrictions import RestrictExist
 from loadgen.wire.rop.layout import (
     U8,
     U16,
     U32,
     Asciiz,
     Bool8,
+    LongSizedBytes,
     ObjectIds,
     PropertyProblems,
     PropertyTags,
     SizedBytes,
     SizedPropertyValues,
+    SizedRestriction,
     layout_of,
 )
 
@@ -39,6 +42,9 @@ class Arrays(msgspec.Struct, frozen=True):
     problems: PropertyProblems
     values: SizedPropertyValues
     flag: Bool8
+    more: LongSizedBytes
+    condition: SizedRestriction
+    nothing: SizedRestriction
 
 
 ARRAYS = Arrays(
@@ -48,10 +54,13 @@ ARRAYS = Arrays(
     (PropertyProblem(1, 0x0037001F, 5),),
     (PropertyValue(0x0037001E, "x"),),
     True,
+    b"cd",
+    RestrictExist(0x0037001F),
+    None,
 )
 ARRAYS_WIRE = (
     "0100 1f003700 0200 0100000000000000 0200000000000000 0200 6162 0100 0100 1f003700 05000000"
-    "0800 0100 1e003700 7800 01"
+    "0800 0100 1e003700 7800 01 02000000 6364 0500 08 1f003700 0000"
 )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from loadgen.wire.identifiers import object_id
+from loadgen.wire.properties import PropertyValue
 from loadgen.wire.rop.oxomsg import (
     RopAbortSubmitRequest,
     RopAbortSubmitResponse,
@@ -14,6 +15,8 @@ from loadgen.wire.rop.oxomsg import (
     RopSetSpoolerResponse,
     RopSubmitMessageRequest,
     RopSubmitMessageResponse,
+    RopTransportSendRequest,
+    RopTransportSendResponse,
 )
 
 EXCHANGES = [
@@ -30,6 +33,12 @@ EXCHANGES = [
         "49 01 00000000 0200 0800 455800 534d545000",
         RopGetAddressTypesResponse(1, ("EX", "SMTP")),
     ),
+    (
+        "4a 00 01",
+        RopTransportSendRequest(0, 1),
+        "4a 01 00000000 00 0100 0b00010e 01",
+        RopTransportSendResponse(1, False, (PropertyValue(0x0E01000B, True),)),
+    ),
     ("47 00 01", RopSetSpoolerRequest(0, 1), "47 01 00000000", RopSetSpoolerResponse(1)),
     (
         "6d 00 01",
@@ -43,3 +52,14 @@ EXCHANGES = [
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: type(exchange[1]).__name__)
 def test_rops_follow_their_layout(check_exchange, exchange):
     check_exchange(*exchange)
+
+
+def test_a_sent_message_is_answered_as_a_foreign_server_does(check_conversation):
+    check_conversation(
+        "transport-send-request",
+        "transport-send-response",
+        [RopTransportSendRequest(0, 0)],
+        [0x40],
+        [RopTransportSendResponse(0, True)],
+        [0x40],
+    )
