@@ -1,4 +1,7 @@
-"""What a synchronisation tells one by one: changes, deletions, read states ([MS-OXCFXICS] 2.2.4.3)."""
+"""What a synchronisation tells: changes, deletions, read states ([MS-OXCFXICS] 2.2.4.2).
+
+Each class names its element there.
+"""
 
 from collections.abc import Iterator, Sequence
 from struct import Struct
@@ -56,7 +59,7 @@ _PROGRESS_LAYOUT = Struct("<HHIQIIQ")
 
 
 class ProgressTotal(msgspec.Struct, frozen=True, gc=False):
-    """How much there is to come, in messages and bytes ([MS-OXCFXICS] 2.2.2.7, 2.2.4.3.19)."""
+    """How much there is to come, in messages and bytes (progressTotal)."""
 
     associated_count: int
     associated_size: int
@@ -88,7 +91,7 @@ class ProgressTotal(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProgressPerMessage(msgspec.Struct, frozen=True, gc=False):
-    """Stands before a change: how large it is, in bytes ([MS-OXCFXICS] 2.2.4.3.18)."""
+    """Stands before a change: how large it is, in bytes (progressPerMessage)."""
 
     message_size: int
     associated: bool
@@ -106,21 +109,27 @@ class ProgressPerMessage(msgspec.Struct, frozen=True, gc=False):
         yield Property(_PROGRESS_ASSOCIATED, self.associated)
 
 
-def _pick(
-    reader: ElementReader, tags: Sequence[PropertyTag], required: int
-) -> tuple[list[Value], tuple[Property, ...]]:
-    """The values of ``tags``, None if absent unless among the first ``required``; then other properties."""
+def _pick(reader: ElementReader, tags: Sequence[PropertyTag], required: int) -> list[Value]:
+    """The values of ``tags``, None if absent unless among the first ``required``; then all others."""
     found: dict[PropertyTag, Value] = {}
-    rest: list[Property] = []
+    others: list[Property] = []
     for known in reader.take_properties():
         if known.tag in tags and known.tag not in found:
             found[known.tag] = known.value
         else:
-            rest.append(known)
+            others.append(known)
     for tag in tags[:required]:
         if tag not in found:
             raise reader.error(f"property 0x{tag:08X}", "is missing")
-    return [found.get(tag) for tag in tags], tuple(rest)
+    return [*[found.get(tag) for tag in tags], tuple(others)]
+
+
+def _laid_out(tags: Sequence[PropertyTag], header: msgspec.Struct) -> Iterator[Element]:
+    *values, others = msgspec.structs.astuple(header)
+    for tag, value in zip(tags, values, strict=True):
+        if value is not None:
+            yield Property(tag, value)
+    yield from others
 
 
 _MESSAGE_HEADER: Final = (
@@ -135,9 +144,9 @@ _MESSAGE_HEADER: Final = (
 )
 
 
-class MessageChangeHeader(msgspec.Struct, frozen=True, gc=False):
+class MessageChangeHeader(msgspec.Struct, frozen=True):
     """Which message changed, and its version; the last three by SynchronizationExtraFlags
-    ([MS-OXCFXICS] 2.2.4.3.14).
+    (messageChangeHeader).
     """
 
     source_key: bytes
@@ -148,24 +157,21 @@ class MessageChangeHeader(msgspec.Struct, frozen=True, gc=False):
     message_id: int | None = None
     message_size: int | None = None
     change_number: int | None = None
+    properties: tuple[Property, ...] = ()
+    """Others that the server tells."""
 
     @classmethod
     def read(cls, reader: ElementReader) -> Self:
-        """Raises :class:`WireError`, also for a property that does not belong there."""
-        values, rest = _pick(reader, _MESSAGE_HEADER, 5)
-        if rest:
-            raise reader.error(f"property 0x{rest[0].tag:08X}", "in the header of a message change")
-        return cls(*values)
+        """Raises :class:`WireError`."""
+        return cls(*_pick(reader, _MESSAGE_HEADER, 5))
 
     def elements(self) -> Iterator[Element]:
         """Those properties that there are."""
-        for tag, value in zip(_MESSAGE_HEADER, msgspec.structs.astuple(self), strict=True):
-            if value is not None:
-                yield Property(tag, value)
+        return _laid_out(_MESSAGE_HEADER, self)
 
 
 class MessageChange(msgspec.Struct, frozen=True):
-    """A message that is new or changed, whole ([MS-OXCFXICS] 2.2.4.3.13)."""
+    """A message that is new or changed, whole (messageChangeFull)."""
 
     header: MessageChangeHeader
     content: MessageContent
@@ -194,7 +200,7 @@ class PropertyGroup(msgspec.Struct, frozen=True):
 
 
 class MessageChangePartial(msgspec.Struct, frozen=True):
-    """Those groups of properties of a message that changed ([MS-OXCFXICS] 2.2.4.3.15).
+    """Those groups of properties of a message that changed (messageChangePartial).
 
     ``group_info`` is a PropertyGroupInfo (2.2.2.8); without one the mapping ``group_id``, or that of the last
     partial change, was told before. ``children`` has no properties.
@@ -250,7 +256,7 @@ _FOLDER_HEADER: Final = (
 
 
 class FolderChange(msgspec.Struct, frozen=True):
-    """A folder that is new or changed ([MS-OXCFXICS] 2.2.4.3.5); the ids by SynchronizationExtraFlags.
+    """A folder that is new or changed (folderChange); the ids by SynchronizationExtraFlags.
 
     ``parent_source_key`` is empty for a folder right below the one that is synchronised.
     """
@@ -269,23 +275,18 @@ class FolderChange(msgspec.Struct, frozen=True):
     def read(cls, reader: ElementReader) -> Self:
         """From IncrSyncChg; raises :class:`WireError`."""
         reader.take_marker(IncrSyncChg)
-        values, rest = _pick(reader, _FOLDER_HEADER, 6)
-        return cls(*[*values, rest])
+        return cls(*_pick(reader, _FOLDER_HEADER, 6))
 
     def elements(self) -> Iterator[Element]:
         """The marker and the properties."""
         yield IncrSyncChg
-        *header, properties = msgspec.structs.astuple(self)
-        for tag, value in zip(_FOLDER_HEADER, header, strict=True):
-            if value is not None:
-                yield Property(tag, value)
-        yield from properties
+        yield from _laid_out(_FOLDER_HEADER, self)
 
 
 def _read_sets(reader: ElementReader, tags: Sequence[PropertyTag]) -> list[IdSetByReplId]:
-    values, rest = _pick(reader, tags, 0)
-    if rest:
-        raise reader.error(f"property 0x{rest[0].tag:08X}", "among sets of ids")
+    *values, others = _pick(reader, tags, 0)
+    if others:
+        raise reader.error(f"property 0x{others[0].tag:08X}", "among sets of ids")
     return [IdSetByReplId.decode(value or b"") for value in values]
 
 
@@ -299,7 +300,7 @@ _DELETION_TAGS: Final = (MetaTagIdsetDeleted, MetaTagIdsetNoLongerInScope, MetaT
 
 
 class Deletions(msgspec.Struct, frozen=True):
-    """Ids of messages or folders that the client is to delete ([MS-OXCFXICS] 2.2.4.3.3)."""
+    """Ids of messages or folders that the client is to delete (deletions)."""
 
     deleted: IdSetByReplId = IdSetByReplId()
     no_longer_in_scope: IdSetByReplId = IdSetByReplId()
@@ -321,7 +322,7 @@ _READ_STATE_TAGS: Final = (MetaTagIdsetRead, MetaTagIdsetUnread)
 
 
 class ReadStateChanges(msgspec.Struct, frozen=True):
-    """Ids of messages that are now read or unread, and otherwise unchanged ([MS-OXCFXICS] 2.2.4.3.22)."""
+    """Ids of messages that are now read or unread, and otherwise unchanged (readStateChanges)."""
 
     read_ids: IdSetByReplId = IdSetByReplId()
     unread_ids: IdSetByReplId = IdSetByReplId()
@@ -339,7 +340,7 @@ class ReadStateChanges(msgspec.Struct, frozen=True):
 
 
 class FailedItem(msgspec.Struct, frozen=True):
-    """Stands for an object that the server could not read ([MS-OXCFXICS] 2.2.4.3.4)."""
+    """Stands for an object that the server could not read (errorInfo)."""
 
     properties: tuple[Property, ...]
 

@@ -32,8 +32,9 @@ IncrSyncGroupInfo: Final = Marker(0x407B0102)
 IncrSyncChgPartial: Final = Marker(0x407D0003)
 
 MARKER_NAMES: Final[Mapping[int, str]] = {
-    value: name for name, value in globals().items() if name[0].isupper() and isinstance(value, int)
+    value: name for name, value in globals().items() if isinstance(value, int)
 }
+"""All of the above."""
 
 MetaTagDnPrefix: Final = 0x4008001E
 MetaTagEcWarning: Final = 0x400F0003

@@ -1,4 +1,4 @@
-"""Messages as streams carry them ([MS-OXCFXICS] 2.2.4.3.10 to 2.2.4.3.16)."""
+"""Messages as streams carry them ([MS-OXCFXICS] 2.2.4.2); each class names its element there."""
 
 from collections.abc import Iterator
 from typing import Final, Self
@@ -39,7 +39,7 @@ def value_of(properties: tuple[Property, ...], tag: PropertyTag, default: Value 
 
 
 class Recipient(msgspec.Struct, frozen=True):
-    """One recipient ([MS-OXCFXICS] 2.2.4.3.23)."""
+    """One recipient (recipient)."""
 
     row_id: int
     properties: tuple[Property, ...]
@@ -61,7 +61,7 @@ class Recipient(msgspec.Struct, frozen=True):
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """One attachment, perhaps a message itself ([MS-OXCFXICS] 2.2.4.3.1)."""
+    """One attachment, perhaps a message itself (attachment)."""
 
     number: int
     properties: tuple[Property, ...]
@@ -93,7 +93,7 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class MessageContent(msgspec.Struct, frozen=True):
-    """All that is in a message ([MS-OXCFXICS] 2.2.4.3.12).
+    """All that is in a message (messageContent).
 
     Recipients and attachments that the other side has are deleted first, unless ``replaces_recipients`` or
     ``replaces_attachments`` is False.

@@ -32,7 +32,7 @@ _FIELDS: Final[Mapping[PropertyTag, str]] = {
 
 
 class State(msgspec.Struct, frozen=True):
-    """Ids and change numbers that a client has, by replica GUID ([MS-OXCFXICS] 2.2.4.3.25).
+    """Ids and change numbers that a client has, by replica GUID (state, [MS-OXCFXICS] 2.2.4.2).
 
     The last two are None when it is a hierarchy that is synchronised.
     """

@@ -154,14 +154,14 @@ _HIERARCHY: Final[Mapping[object, _Rule[HierarchyItem]]] = {
 
 
 class ContentsReader(_StreamReader[ContentsItem]):
-    """Changes of the messages in a folder, then its state (contentsSync, [MS-OXCFXICS] 2.2.4.3.2)."""
+    """Changes of the messages in a folder, then its state (contentsSync, [MS-OXCFXICS] 2.2.4.2)."""
 
     def __init__(self) -> None:
         super().__init__(_CONTENTS)
 
 
 class HierarchyReader(_StreamReader[HierarchyItem]):
-    """Changes of the folders below one, then its state (hierarchySync, [MS-OXCFXICS] 2.2.4.3.7)."""
+    """Changes of the folders below one, then its state (hierarchySync, [MS-OXCFXICS] 2.2.4.2)."""
 
     def __init__(self) -> None:
         super().__init__(_HIERARCHY)
