@@ -124,6 +124,18 @@ MESSAGES: dict[str, Any] = {
     ),
     "query_columns_request": nspi.NspiQueryColumnsRequest(HANDLE),
     "query_columns_response": nspi.NspiQueryColumnsResponse((0x0FFF0102, 0x3001001F, 0x39FE001F, 0x800F101F)),
+    "resort_restriction_request": nspi.NspiResortRestrictionRequest(HANDLE, nspi.Stat(), (0x1002, 0x1001)),
+    "resort_restriction_response": nspi.NspiResortRestrictionResponse(
+        nspi.Stat(total_recs=2), (0x1001, 0x1002)
+    ),
+    "get_prop_list_request": nspi.NspiGetPropListRequest(HANDLE, 0x1001),
+    "get_prop_list_response": nspi.NspiGetPropListResponse((0x0FFF0102, 0x3001001E, 0x39FE001E, 0x800F101E)),
+    "compare_mids_request": nspi.NspiCompareMIdsRequest(HANDLE, nspi.Stat(), 0x1001, 0x1002),
+    "compare_mids_response": nspi.NspiCompareMIdsResponse(-1),
+    "get_template_info_request": nspi.NspiGetTemplateInfoRequest(HANDLE, constants.DT_MAILUSER),
+    "get_template_info_response": nspi.NspiGetTemplateInfoResponse(row((tags.PidTagTemplateData, bytes(16)))),
+    "mod_link_att_request": nspi.NspiModLinkAttRequest(HANDLE, 0x8009000D, 0x2001, (EPHEMERAL_002,)),
+    "mod_link_att_response": nspi.NspiModLinkAttResponse(),
     "resolve_names_request": nspi.NspiResolveNamesRequest(HANDLE, nspi.Stat(), ("bob",), RESOLVE_TAGS),
     "resolve_names_response": nspi.NspiResolveNamesResponse((2,), (user_002(PERMANENT_002),)),
     "resolve_names_w_request": nspi.NspiResolveNamesWRequest(
@@ -138,9 +150,14 @@ REQUESTS = {
     "query_rows": nspi.NspiQueryRowsRequest,
     "seek_entries": nspi.NspiSeekEntriesRequest,
     "get_matches": nspi.NspiGetMatchesRequest,
+    "resort_restriction": nspi.NspiResortRestrictionRequest,
     "dn_to_mid": nspi.NspiDNToMIdRequest,
+    "get_prop_list": nspi.NspiGetPropListRequest,
     "get_props": nspi.NspiGetPropsRequest,
+    "compare_mids": nspi.NspiCompareMIdsRequest,
     "get_special_table": nspi.NspiGetSpecialTableRequest,
+    "get_template_info": nspi.NspiGetTemplateInfoRequest,
+    "mod_link_att": nspi.NspiModLinkAttRequest,
     "query_columns": nspi.NspiQueryColumnsRequest,
     "resolve_names": nspi.NspiResolveNamesRequest,
     "resolve_names_w": nspi.NspiResolveNamesWRequest,
@@ -180,7 +197,9 @@ def test_requests_read_their_responses(name: str, vector):
 
 
 def test_opnums_are_those_of_the_interface():
-    assert [request.opnum for request in REQUESTS.values()] == [0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 19, 20]
+    opnums = [request.opnum for request in REQUESTS.values()]
+    assert opnums == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 19, 20]
+    assert nspi.NspiModPropsRequest.opnum == 11
 
 
 @pytest.mark.parametrize("name", IMPACKET_REQUESTS)
@@ -229,11 +248,42 @@ def test_what_a_real_server_says(vector):
         nspi.NspiDNToMIdRequest(HANDLE, (None, "/o=x")),
         nspi.NspiDNToMIdResponse(None, constants.GENERAL_FAILURE),
         nspi.NspiGetPropsResponse(None, constants.GENERAL_FAILURE),
+        nspi.NspiResortRestrictionRequest(HANDLE, nspi.Stat(), (), (1,), 7),
+        nspi.NspiResortRestrictionResponse(nspi.Stat(), None, constants.GENERAL_FAILURE),
+        nspi.NspiGetPropListResponse(None, constants.NOT_FOUND),
+        nspi.NspiGetTemplateInfoRequest(HANDLE, 0, constants.TI_SCRIPT, "/cn=x"),
+        nspi.NspiGetTemplateInfoResponse(None, constants.NOT_FOUND),
+        nspi.NspiModLinkAttRequest(HANDLE, 0x8009000D, 1, None, constants.DELETE_LINKS),
+        nspi.NspiModLinkAttRequest(HANDLE, 0x8009000D, 1, (None, b"", b"xyz")),
+        nspi.NspiModPropsRequest(HANDLE, nspi.Stat(), (), (0x3A701102,), 7),
+        nspi.NspiModPropsResponse(constants.ACCESS_DENIED),
         nspi.NspiResolveNamesWRequest(HANDLE, nspi.Stat(), (None, "", "bob")),
     ],
 )
 def test_null_pointers_both_ways(message):
     assert type(message).decode(message.encode()) == message
+
+
+# By the layout in the reference, which prints no dump: STAT, tags to remove, a row with one binary.
+MOD_PROPS_TAIL = bytes.fromhex(
+    "00000200 02000000 01000000 00000000 01000000 0211703a"
+    "00000000 01000000 04000200 01000000"
+    "0211703a 00000000 02110000 01000000 08000200"
+    "01000000 03000000 0c000200 03000000 010203"
+)
+
+
+def test_mod_props_both_ways(vector):
+    request = nspi.NspiModPropsRequest(
+        HANDLE, nspi.Stat(), row((0x3A701102, (b"\x01\x02\x03",))), (0x3A701102,)
+    )
+    wire = vector("nspi/compare_mids_request.hex")[:0x3C] + MOD_PROPS_TAIL
+    assert request.encode() == wire
+    assert nspi.NspiModPropsRequest.decode(wire) == request
+    for size in range(len(wire)):
+        with pytest.raises(WireError):
+            nspi.NspiModPropsRequest.decode(wire[:size])
+    assert nspi.NspiModPropsRequest.decode_response(bytes(4)) == nspi.NspiModPropsResponse()
 
 
 u32 = st.integers(0, 0xFFFFFFFF)
@@ -259,6 +309,25 @@ handles = st.binary(min_size=20, max_size=20)
     | st.builds(nspi.NspiGetSpecialTableRequest, handles, stats, u32, u32)
     | st.builds(nspi.NspiQueryColumnsRequest, handles, u32, u32)
     | st.builds(nspi.NspiUnbindRequest, handles, u32)
+    | st.builds(
+        nspi.NspiResortRestrictionRequest,
+        handles,
+        stats,
+        st.lists(u32, max_size=6).map(tuple),
+        tag_arrays,
+        u32,
+    )
+    | st.builds(nspi.NspiCompareMIdsRequest, handles, stats, u32, u32, u32)
+    | st.builds(nspi.NspiGetPropListRequest, handles, u32, u32, u32)
+    | st.builds(nspi.NspiGetTemplateInfoRequest, handles, u32, u32, st.none() | latin, u32, u32)
+    | st.builds(
+        nspi.NspiModLinkAttRequest,
+        handles,
+        u32,
+        u32,
+        st.none() | st.lists(st.none() | st.binary(max_size=9), max_size=4).map(tuple),
+        u32,
+    )
 )
 def test_round_trip(message):
     assert type(message).decode(message.encode()) == message

@@ -11,10 +11,10 @@ from loadgen.wire.ndr import NdrReader, NdrWriter
 from loadgen.wire.nspi.values import (
     MAX_BINARY,
     MAX_ELEMENTS,
-    read_row,
+    read_row_pointer,
     read_rows,
     read_values,
-    write_row,
+    write_row_pointer,
     write_rows,
     write_values,
 )
@@ -70,12 +70,12 @@ def test_rows_round_trip(row_set):
 @given(rows)
 def test_row_round_trip_and_truncations(row):
     writer = NdrWriter()
-    write_row(writer, row)
+    write_row_pointer(writer, row)
     wire = writer.getvalue()
-    assert read_row(NdrReader(wire)) == row
+    assert read_row_pointer(NdrReader(wire)) == row
     for size in range(len(wire)):
         with pytest.raises(WireError):
-            read_row(NdrReader(wire[:size]))
+            read_row_pointer(NdrReader(wire[:size]))
 
 
 # What hangs on the second value follows what hangs on the first, with its own pointers ([MS-RPCE] 2.2.5).
@@ -139,7 +139,7 @@ def test_values_that_contradict_themselves(wire: bytes, field: str):
 )
 def test_rows_that_contradict_themselves(wire: bytes, field: str):
     with pytest.raises(WireError) as caught:
-        read_row(NdrReader(wire))
+        read_row_pointer(NdrReader(wire))
     assert caught.value.field == field
 
 
@@ -157,4 +157,4 @@ def test_row_sets_that_contradict_themselves(wire: bytes, field: str):
 
 
 def test_a_row_without_values_may_have_a_null_pointer():
-    assert read_row(NdrReader(word(1) + word(0) + word(0) + word(0))) == ()
+    assert read_row_pointer(NdrReader(word(1) + word(0) + word(0) + word(0))) == ()

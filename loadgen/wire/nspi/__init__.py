@@ -1,6 +1,16 @@
-"""The address book interface NSPI ([MS-OXNSPI], [MS-NSPI]): the methods that Outlook calls, as NDR stubs."""
+"""The address book interface NSPI ([MS-OXNSPI], [MS-NSPI]): its methods as NDR stubs."""
 
 from loadgen.wire.nspi.constants import INTERFACE, MId
+from loadgen.wire.nspi.details import (
+    NspiGetPropListRequest,
+    NspiGetPropListResponse,
+    NspiGetTemplateInfoRequest,
+    NspiGetTemplateInfoResponse,
+    NspiModLinkAttRequest,
+    NspiModLinkAttResponse,
+    NspiModPropsRequest,
+    NspiModPropsResponse,
+)
 from loadgen.wire.nspi.entry_id import EphemeralEntryId, PermanentEntryId
 from loadgen.wire.nspi.objects import (
     NspiDNToMIdRequest,
@@ -14,6 +24,12 @@ from loadgen.wire.nspi.objects import (
     NspiResolveNamesRequest,
     NspiResolveNamesResponse,
     NspiResolveNamesWRequest,
+)
+from loadgen.wire.nspi.order import (
+    NspiCompareMIdsRequest,
+    NspiCompareMIdsResponse,
+    NspiResortRestrictionRequest,
+    NspiResortRestrictionResponse,
 )
 from loadgen.wire.nspi.restriction import (
     AndRestriction,
@@ -62,14 +78,24 @@ __all__ = [
     "NotRestriction",
     "NspiBindRequest",
     "NspiBindResponse",
+    "NspiCompareMIdsRequest",
+    "NspiCompareMIdsResponse",
     "NspiDNToMIdRequest",
     "NspiDNToMIdResponse",
     "NspiGetMatchesRequest",
     "NspiGetMatchesResponse",
+    "NspiGetPropListRequest",
+    "NspiGetPropListResponse",
     "NspiGetPropsRequest",
     "NspiGetPropsResponse",
     "NspiGetSpecialTableRequest",
     "NspiGetSpecialTableResponse",
+    "NspiGetTemplateInfoRequest",
+    "NspiGetTemplateInfoResponse",
+    "NspiModLinkAttRequest",
+    "NspiModLinkAttResponse",
+    "NspiModPropsRequest",
+    "NspiModPropsResponse",
     "NspiQueryColumnsRequest",
     "NspiQueryColumnsResponse",
     "NspiQueryRowsRequest",
@@ -77,6 +103,8 @@ __all__ = [
     "NspiResolveNamesRequest",
     "NspiResolveNamesResponse",
     "NspiResolveNamesWRequest",
+    "NspiResortRestrictionRequest",
+    "NspiResortRestrictionResponse",
     "NspiSeekEntriesRequest",
     "NspiSeekEntriesResponse",
     "NspiUnbindRequest",

@@ -14,11 +14,11 @@ from loadgen.wire.nspi.values import (
     ReadElement,
     Row,
     WriteElement,
-    read_row,
+    read_row_pointer,
     read_rows,
     read_strings,
     read_tags,
-    write_row,
+    write_row_pointer,
     write_rows,
     write_strings,
     write_tags,
@@ -92,14 +92,14 @@ class NspiGetPropsResponse(msgspec.Struct, frozen=True):
     def decode(cls, stub: bytes) -> Self:
         """The response stub."""
         reader = NdrReader(stub)
-        response = cls(read_row(reader), reader.u32("return value"))
+        response = cls(read_row_pointer(reader), reader.u32("return value"))
         reader.expect_end("NspiGetProps response")
         return response
 
     def encode(self) -> bytes:
         """The response stub."""
         writer = NdrWriter()
-        write_row(writer, self.row)
+        write_row_pointer(writer, self.row)
         writer.u32(self.return_value)
         return writer.getvalue()
 

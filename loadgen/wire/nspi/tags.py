@@ -2,6 +2,8 @@
 
 from typing import Final
 
+PidTagTemplateData: Final = 0x00010102
+PidTagScriptData: Final = 0x00040102
 PidTagDepth: Final = 0x30050003
 PidTagContainerFlags: Final = 0x36000003
 PidTagAnr: Final = 0x360C001F

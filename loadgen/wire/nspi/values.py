@@ -186,6 +186,7 @@ def _write_binaries(writer: NdrWriter, values: Sequence[bytes | None]) -> None:
 _NOTHING = _Arm(1, lambda *_: None, lambda *_: (0,))
 _INTEGER = _Arm(1, lambda _reader, words, at: words[at], lambda _writer, value: (value,))
 _BINARY = _counted(NdrReader.take, NdrWriter.raw, "lpb", MAX_BINARY)
+_BINARIES = _counted(_read_binaries, _write_binaries, "lpbin")
 _ARMS = {
     PtypUnspecified: _NOTHING,
     PtypNull: _NOTHING,
@@ -209,7 +210,7 @@ _ARMS = {
     PtypMultipleString8: _counted_pointers(NdrReader.string, NdrWriter.string, "lpppszA"),
     PtypMultipleString: _counted_pointers(NdrReader.wide_string, NdrWriter.wide_string, "lpppszW"),
     PtypMultipleGuid: _counted_pointers(_read_guid, _write_guid, "lpguid"),
-    PtypMultipleBinary: _counted(_read_binaries, _write_binaries, "lpbin"),
+    PtypMultipleBinary: _BINARIES,
 }
 
 
@@ -316,20 +317,30 @@ def _write_row(writer: NdrWriter, row: Row) -> None:
     write_values(writer, row)
 
 
-def read_row(reader: NdrReader) -> Row | None:
-    """A pointer to PropertyRow_r ([MS-OXNSPI] 2.2.3); raises :class:`WireError`."""
-    if not reader.pointer("ppRows"):
-        return None
+def read_row(reader: NdrReader) -> Row:
+    """PropertyRow_r ([MS-OXNSPI] 2.2.3); raises :class:`WireError`."""
+    reader.align(4)
     _, count, referent = reader.unpack(_ROW, "PropertyRow_r")
     return _read_row(reader, count, referent, _NO_VALUES)[0]
 
 
-def write_row(writer: NdrWriter, row: Row | None) -> None:
+def write_row(writer: NdrWriter, row: Row) -> None:
+    """PropertyRow_r."""
+    writer.align(4)
+    _write_row_head(writer, row)
+    _write_row(writer, row)
+
+
+def read_row_pointer(reader: NdrReader) -> Row | None:
+    """A pointer to PropertyRow_r; raises :class:`WireError`."""
+    return read_row(reader) if reader.pointer("PropertyRow_r") else None
+
+
+def write_row_pointer(writer: NdrWriter, row: Row | None) -> None:
     """A pointer to PropertyRow_r."""
     writer.pointer(row is not None)
     if row is not None:
-        _write_row_head(writer, row)
-        _write_row(writer, row)
+        write_row(writer, row)
 
 
 def read_rows(reader: NdrReader) -> tuple[Row, ...] | None:
@@ -359,13 +370,12 @@ def write_rows(writer: NdrWriter, rows: Sequence[Row] | None) -> None:
         _write_row(writer, row)
 
 
-def read_tags(reader: NdrReader, field: str) -> tuple[int, ...] | None:
-    """A pointer to PropertyTagArray_r: tags or MIds ([MS-OXNSPI] 2.2.2); raises :class:`WireError`.
+def read_tag_array(reader: NdrReader, field: str) -> tuple[int, ...]:
+    """PropertyTagArray_r: tags or MIds ([MS-OXNSPI] 2.2.2); raises :class:`WireError`.
 
     ``max_count`` is one more than the number of elements, but any that is not less passes.
     """
-    if not reader.pointer(field):
-        return None
+    reader.align(4)
     maximum, count, offset, actual = reader.unpack(_TAG_ARRAY, field)
     if offset or count != actual or count > min(maximum, MAX_TAGS):
         raise WireError(
@@ -374,12 +384,40 @@ def read_tags(reader: NdrReader, field: str) -> tuple[int, ...] | None:
     return read_words(reader, count, field)
 
 
+def write_tag_array(writer: NdrWriter, tags: Sequence[int]) -> None:
+    """PropertyTagArray_r."""
+    writer.align(4)
+    writer.pack(_TAG_ARRAY, len(tags) + 1, len(tags), 0, len(tags))
+    write_words(writer, tags)
+
+
+def read_tags(reader: NdrReader, field: str) -> tuple[int, ...] | None:
+    """A pointer to PropertyTagArray_r; raises :class:`WireError`."""
+    return read_tag_array(reader, field) if reader.pointer(field) else None
+
+
 def write_tags(writer: NdrWriter, tags: Sequence[int] | None) -> None:
     """A pointer to PropertyTagArray_r."""
     writer.pointer(tags is not None)
     if tags is not None:
-        writer.pack(_TAG_ARRAY, len(tags) + 1, len(tags), 0, len(tags))
-        write_words(writer, tags)
+        write_tag_array(writer, tags)
+
+
+def read_binary_array(reader: NdrReader) -> tuple[bytes | None, ...] | None:
+    """BinaryArray_r ([MS-OXNSPI] 2.2.2.5); raises :class:`WireError`."""
+    reader.align(4)
+    words = read_words(reader, 2, "BinaryArray_r")
+    binaries: tuple[bytes | None, ...] | None = _BINARIES.read(reader, words, 0)
+    return binaries
+
+
+def write_binary_array(writer: NdrWriter, binaries: Sequence[bytes | None] | None) -> None:
+    """BinaryArray_r."""
+    writer.align(4)
+    write_words(writer, _BINARIES.words(writer, binaries))
+    if binaries is not None:
+        writer.u32(len(binaries))
+        _write_binaries(writer, binaries)
 
 
 def read_strings(reader: NdrReader, read: ReadElement) -> tuple[Value, ...]:
