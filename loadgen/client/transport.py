@@ -178,6 +178,8 @@ class VirtualConnection:
             for channel in (self._rts.in_channel, self._rts.out_channel):
                 link = _Link(self, channel)
                 await self._loop.create_connection(lambda link=link: link, sock=sockets.pop())  # type: ignore[misc]
+            if self._failure is not None:  # the first channel may have ended before the second was there
+                raise self._failure
             self._await_answer(_OPENING, opening.ready, self._rts.next_timer())
             self._flush(self._loop.time())
             await opening.ready
