@@ -1,18 +1,10 @@
-"""What end-to-end tests share: a mock organisation for each module, and the loop of a run."""
+"""What end-to-end tests share: a mock organisation for each module that asks for one."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
-import uvloop
 
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Clients run on the loop that workers give them."""
-    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="module")

@@ -125,11 +125,12 @@ def _start(folder: Path, base_address: str, users: int, arguments: tuple[str, ..
             start_new_session=True,
         )
     try:
-        organisation = Organisation.decode(_first_line(process), "the mock")
+        line = _first_line(process)
+        assert line, (folder / "stderr").read_text(encoding="utf-8")
+        return MockOrganisation(Organisation.decode(line, "the mock"), base_address, process, folder)
     except BaseException:
         _stop(process)
         raise
-    return MockOrganisation(organisation, base_address, process, folder)
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> bytes:

@@ -38,6 +38,7 @@ class Person:
         self.lost: list[PeerError] = []
         self.layers: list[str] = []
         self._told = asyncio.Event()
+        self._loss = asyncio.Event()
         self.client = OutlookClient(
             self.account,
             client_type,
@@ -45,7 +46,7 @@ class Person:
             startup=startup,
             probe=lambda layer, _started_ns, _ended_ns: self.layers.append(layer),
             on_notify=self._told.set,
-            on_lost=self.lost.append,
+            on_lost=self._lose,
             options=options,
         )
 
@@ -62,11 +63,22 @@ class Person:
                 if arrived:
                     return arrived
 
+    async def until_lost(self, count: int) -> None:
+        """Until so many connections have been lost."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while len(self.lost) < count:
+                self._loss.clear()
+                await self._loss.wait()
+
     async def send(self, key: str, *to: "Person", size: int = 50_000) -> None:
         """Resolve the names and send, as Outlook does."""
         message = OutgoingMessage(key, tuple(each.account for each in to), size)
         await self.client.resolve_names(message.recipients)
         await self.client.send_message(message)
+
+    def _lose(self, error: PeerError) -> None:
+        self.lost.append(error)
+        self._loss.set()
 
 
 @asynccontextmanager

@@ -1,0 +1,110 @@
+"""A wire between clients and the client access server that a test can chop up, hold, or cut."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from loadgen.client.account import RpcProxy
+from tests.end_to_end.mock_organisation import MockOrganisation
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class _Wire:
+    """One connection; ``method`` is that of its request."""
+
+    method: str
+    to_client: asyncio.StreamWriter
+    to_server: asyncio.StreamWriter
+
+    @property
+    def ends(self) -> tuple[asyncio.StreamWriter, asyncio.StreamWriter]:
+        """Both sides."""
+        return self.to_client, self.to_server
+
+
+class Relay:
+    """Passes on at most ``piece`` bytes at a time, and nothing while it is held."""
+
+    def __init__(self, mock: MockOrganisation, piece: int) -> None:
+        self._mock = mock
+        self._piece = piece
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._wires: list[_Wire] = []
+        self._serving: set[asyncio.Task[None]] = set()
+        self.proxy: RpcProxy
+
+    def hold(self) -> None:
+        """Pass nothing on; what comes piles up."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        """Pass on again."""
+        self._flowing.set()
+
+    def cut(self, method: str, number: int = 0, *, reset: bool = False) -> None:
+        """End one connection, by its request's method and its place among those, with FIN or with RST."""
+        wires = [wire for wire in self._wires if wire.method == method]
+        for end in wires[number].ends:
+            if reset:
+                connection = end.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                end.transport.abort()
+            else:
+                end.close()
+
+    def take(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        """A client has connected."""
+        self._serving.add(asyncio.create_task(self._serve(from_client, to_client)))
+
+    async def stop(self) -> None:
+        """Drop all connections."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _serve(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        """One connection, until one of its sides ends."""
+        from_server, to_server = await asyncio.open_connection(self._mock.host, self._mock.port)
+        pumps: list[asyncio.Task[None]] = []
+        try:
+            method = await from_client.readuntil(b" ")
+            to_server.write(method)
+            self._wires.append(_Wire(method.decode().strip(), to_client, to_server))
+            for source, target in ((from_client, to_server), (from_server, to_client)):
+                pumps.append(asyncio.create_task(self._pump(source, target)))
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for end in (to_client, to_server):
+                end.transport.abort()
+            closing = (to_client.wait_closed(), to_server.wait_closed())
+            await asyncio.gather(*pumps, *closing, return_exceptions=True)
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(self._piece):
+            await self._flowing.wait()
+            target.write(data)
+            await target.drain()
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def relay_to(mock: MockOrganisation, *, piece: int = 1 << 16) -> AsyncIterator[Relay]:
+    """A relay in front of the first client access server, on an address of the mock's network."""
+    relay = Relay(mock, piece)
+    address = mock.base_address.removesuffix(".0") + ".200"
+    server = await asyncio.start_server(relay.take, address, 0)
+    relay.proxy = RpcProxy(address, server.sockets[0].getsockname()[1])
+    try:
+        yield relay
+    finally:
+        server.close()
+        await relay.stop()
+        await server.wait_closed()
