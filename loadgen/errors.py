@@ -1,7 +1,7 @@
 """Everything that can go wrong, and how a report counts it. This module imports nothing.
 
-A peer's error is a result to record: every such class carries the :data:`outcome` under which it counts, and the set
-of outcomes is closed, so no report ever groups by message text. An error of ours stops the run.
+A peer's error is a result to record: every such class carries the ``outcome`` under which it counts, and the
+set of outcomes is closed, so no report ever groups by message text. An error of ours stops the run.
 """
 
 
@@ -28,8 +28,8 @@ class PeerError(LoadgenError):
 class WireError(PeerError):
     """Bytes that do not follow their specification.
 
-    ``field`` is the name that the specification gives, ``offset`` counts from the start of the structure that was
-    being read.
+    ``field`` is the name that the specification gives, ``offset`` counts from the start of the structure that
+    was being read.
     """
 
     outcome = "malformed"
@@ -118,6 +118,6 @@ class MapiError(PeerError):
 
 
 class WrongAnswer(PeerError):
-    """A well-formed answer that does not say what it should: a lost write, a foreign name, a wrong row count."""
+    """A well-formed answer that does not say what it should: a lost write, a foreign name, a wrong count."""
 
     outcome = "wrong_answer"

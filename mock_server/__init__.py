@@ -1,1 +1,1 @@
-"""A mock Exchange organisation: client access, mailbox, public folder and directory servers on real sockets."""
+"""A mock Exchange organisation: client access, mailbox, public folder, directory servers on real sockets."""
