@@ -94,7 +94,7 @@ class ScriptedStore(Script):
         self.events: list[oxcnotif.RopNotifyResponse] = []
         self.objects: dict[int, Any] = {}
         self.recipients: tuple[Any, ...] = ()
-        self._last_handle = 0x10
+        self.last_handle = 0x10
         self._last_message = 0x2000
         self.folders = [
             Item({p.PidTagFolderId: folder_id, p.PidTagDisplayName: f"Folder {place}"})
@@ -237,9 +237,9 @@ class ScriptedStore(Script):
 
     def open(self, opened: Any, index: int, table: list[int]) -> None:
         """Give an object a handle."""
-        self._last_handle += 1
-        self.objects[self._last_handle] = opened
-        table[index] = self._last_handle
+        self.last_handle += 1
+        self.objects[self.last_handle] = opened
+        table[index] = self.last_handle
 
     def _connect(self, request: emsmdb.EcDoConnectExRequest) -> emsmdb.EcDoConnectExResponse:
         return emsmdb.EcDoConnectExResponse(

@@ -5,6 +5,8 @@ import pytest
 from loadgen.client.inbox_view import COLUMNS, SCREEN, InboxView
 from loadgen.client.message import NewMessage
 from loadgen.errors import MapiError, RemoteProtocolError, WireError, WrongAnswer
+from loadgen.wire import emsmdb
+from loadgen.wire.extended_buffer import write_payload
 from loadgen.wire.identifiers import object_id
 from loadgen.wire.rop import oxctabl
 from loadgen.wire.rop.oxcnotif import (
@@ -106,6 +108,18 @@ async def test_foreign_mail_has_no_key(viewing):
     view = await viewing.open()
     message_id = viewing.store.deliver("Meeting 10")
     assert await view.fetch_news() == [NewMessage(message_id, "")]
+
+
+async def test_the_row_of_the_reference(viewing, vector):
+    """As printed there, for the table 0x12 with these very columns; RopPending comes with it."""
+    viewing.store.objects[0x11] = None
+    viewing.store.last_handle = 0x11
+    view = await viewing.open(0xD6)
+    assert view.table == 0x12
+    rops = write_payload(vector("rop/notify-table-row-response.hex"), 0)
+    viewing.store.change(emsmdb.EcDoRpcExt2Request, rgb_out=rops)
+    assert await view.fetch_news() == [NewMessage(object_id(1, 0x2100), "")]
+    assert view.count == 0xD7
 
 
 class TestLookingAgain:

@@ -1,0 +1,518 @@
+"""A whole Outlook over scripted connections: what each type opens, keeps, hears of and closes."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from loadgen.client import outlook
+from loadgen.client.account import RpcProxy
+from loadgen.client.client_type import ClientType
+from loadgen.client.content import Content
+from loadgen.client.message import NewMessage, OutgoingMessage
+from loadgen.client.outlook import OutlookClient
+from loadgen.client.transport import ConnectionOptions
+from loadgen.errors import (
+    ConnectionLost,
+    HttpRefused,
+    MapiError,
+    PeerError,
+    RemoteProtocolError,
+    RpcFault,
+    TimedOut,
+    WrongAnswer,
+)
+from loadgen.wire import emsmdb, nspi, rfr
+from loadgen.wire import properties as p
+from loadgen.wire.pdu import SyntaxId
+from loadgen.workload import library
+
+from .scripted import ScriptedConnection, ScriptedDirectory, ScriptedReferral, make_account
+from .scripted_store import ScriptedStore, settle
+
+pytestmark = pytest.mark.usefixtures("no_complaints")
+
+ACCOUNT = make_account(3, "MBX2", "PF1")
+PROXY = RpcProxy("mail.contoso.test", 8080)
+OPTIONS = ConnectionOptions(call_timeout_s=77.0)
+EVERYBODY = [make_account(index) for index in range(120)]
+NAMES = library.built_in_names("client")
+
+REFERRAL = ("referral", "MBX2", 6002, (rfr.INTERFACE,))
+REFERRED_DIRECTORY = ("directory", "GC7", 6004, (nspi.INTERFACE,))
+DIRECTORY = ("directory", "MBX2", 6004, (nspi.INTERFACE,))
+BOTH = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)
+ALONE = (emsmdb.INTERFACE,)
+
+
+def client_type(name: str, **changes: Any) -> ClientType:
+    return msgspec.structs.replace(library.read("client", name, ClientType), **changes)
+
+
+def stores(interfaces: Sequence[SyntaxId]) -> list[tuple]:
+    return [("mail", "MBX2", 6001, interfaces), ("public_folder", "PF1", 6001, interfaces)]
+
+
+OPENED = {
+    "outlook2007-online-anywhere": (
+        [REFERRAL, REFERRED_DIRECTORY, *stores(BOTH)],
+        [DIRECTORY, *stores(BOTH)],
+    ),
+    "outlook2003-online-anywhere": (
+        [REFERRAL, REFERRED_DIRECTORY, *stores(ALONE)],
+        [DIRECTORY, *stores(ALONE)],
+    ),
+    "loadgen-2007-online": (stores(BOTH)[:1], stores(BOTH)[:1]),
+    "loadgen-2003-online": (stores(ALONE)[:1], stores(ALONE)[:1]),
+    "loadgen-2003-cached": (stores(ALONE)[:1], stores(ALONE)[:1]),
+}
+"""What each type opens in this order: with start-up, and without."""
+
+
+class Network:
+    """Stands in for the network: every virtual connection that a client opens ends at a scripted peer."""
+
+    def __init__(self) -> None:
+        self.mail = ScriptedStore(ACCOUNT.display_name)
+        self.public = ScriptedStore(public=True)
+        self.directory = ScriptedDirectory(EVERYBODY)
+        self.referral = ScriptedReferral("GC7")
+        self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
+        self.connections: list[ScriptedConnection] = []
+        self.refused: dict[int, PeerError] = {}
+        self.on_open: Callable[[ScriptedConnection], None] = lambda connection: None
+
+    async def open(self, proxy, server, port, interfaces, credentials, options, probe) -> ScriptedConnection:
+        assert (proxy, credentials, options) == (PROXY, ACCOUNT.credentials, OPTIONS)
+        await asyncio.sleep(0)
+        if port in self.refused:
+            raise self.refused[port]
+        probe("connect_tcp", 1, 2)
+        peer = {
+            6001: self.public if server == "PF1" else self.mail,
+            6002: self.referral,
+            6004: self.directory,
+        }[port]
+        connection = ScriptedConnection(peer, interfaces)
+        if isinstance(peer, ScriptedStore):
+            peer.connection = connection
+        self.opened.append((server, port, tuple(interfaces)))
+        self.connections.append(connection)
+        self.on_open(connection)
+        return connection
+
+    def connection_to(self, peer: Any) -> ScriptedConnection:
+        return next(connection for connection in self.connections if connection.answer is peer)
+
+    @property
+    def ended(self) -> list[str]:
+        return [connection.ended for connection in self.connections]
+
+    @property
+    def bytes(self) -> tuple[int, int]:
+        sent = sum(connection.bytes_sent for connection in self.connections)
+        return sent, sum(connection.bytes_received for connection in self.connections)
+
+
+class Person:
+    """One client on a network of its own, and what its owner heard."""
+
+    def __init__(self, kind: str | ClientType, *, startup: bool = True) -> None:
+        self.network = Network()
+        self.layers: list[tuple[str, int, int]] = []
+        self.heard: list[Any] = []
+        self.client = OutlookClient(
+            ACCOUNT,
+            client_type(kind) if isinstance(kind, str) else kind,
+            PROXY,
+            startup=startup,
+            probe=lambda *layer: self.layers.append(layer),
+            on_notify=lambda: self.heard.append("news"),
+            on_lost=self.heard.append,
+            options=OPTIONS,
+        )
+
+    @property
+    def virtual_connections(self) -> dict[str, int]:
+        return dict(self.client.virtual_connections)
+
+    def assert_totals(self) -> None:
+        """All bytes of all connections are counted, and once."""
+        assert (self.client.bytes_sent, self.client.bytes_received) == self.network.bytes
+
+
+@pytest.fixture
+def person_of(monkeypatch) -> Callable[..., Person]:
+    def make(kind: str | ClientType = "outlook2007-online-anywhere", *, startup: bool = True) -> Person:
+        person = Person(kind, startup=startup)
+        monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
+        return person
+
+    return make
+
+
+every_type = pytest.mark.parametrize("name", NAMES)
+
+
+def test_every_built_in_type_is_here():
+    assert set(NAMES) == set(OPENED)
+
+
+class TestConnections:
+    @every_type
+    @pytest.mark.parametrize("startup", [True, False])
+    async def test_what_is_opened_in_which_order(self, person_of, name, startup):
+        person = person_of(name, startup=startup)
+        assert person.virtual_connections == {}
+        await person.client.log_on()
+        expected = OPENED[name][not startup]
+        assert person.network.opened == [each[1:] for each in expected]
+        assert person.virtual_connections == {purpose: 1 for purpose, *_ in expected}
+        assert person.network.ended == [""] * len(expected)
+        assert person.client.notifies == ("2007" in name)
+        person.assert_totals()
+        assert min(person.network.bytes) > 0
+
+    @every_type
+    async def test_what_only_starting_needs_is_closed(self, person_of, name):
+        person = person_of(name)
+        await person.client.log_on()
+        await person.client.end_startup()
+        steady = {purpose: 1 for purpose, *_ in OPENED[name][1]}
+        assert person.virtual_connections == steady
+        assert person.network.ended.count("closed") == len(OPENED[name][0]) - len(steady)
+        if "referral" in {purpose for purpose, *_ in OPENED[name][0]}:
+            assert person.network.connection_to(person.network.referral).ended == "closed"
+        await person.client.end_startup()
+        assert person.virtual_connections == steady
+        assert person.heard == []
+        person.assert_totals()
+
+    async def test_several_directory_connections(self, person_of):
+        """Those of start-up count as directory connections, too, and the steady one stays."""
+        kind = client_type("outlook2007-online-anywhere")
+        replace = msgspec.structs.replace
+        kind = replace(
+            kind,
+            startup=replace(kind.startup, directory=2),
+            connections=replace(kind.connections, directory=2, public_folder=3),
+        )
+        person = person_of(kind)
+        await person.client.log_on()
+        assert person.virtual_connections == {"referral": 1, "directory": 4, "mail": 1, "public_folder": 3}
+        await person.client.end_startup()
+        assert person.virtual_connections == {"directory": 2, "mail": 1, "public_folder": 3}
+        assert person.network.ended == ["closed", "", "", "closed", "closed", "", "", "", ""]
+        await person.client.resolve_names(EVERYBODY[:4])
+        assert isinstance(person.network.connections[2].requests[-1], nspi.NspiResolveNamesWRequest)
+        await person.client.log_off()
+        assert set(person.network.ended) == {"closed"}
+
+    async def test_layers_that_are_passed(self, person_of):
+        person = person_of()
+        await person.client.log_on()
+        names = [name for name, _, _ in person.layers]
+        own = ["refer", "bind_directory", "logon_mailbox", "logon_public"]
+        assert names == [name for layer in own for name in ("connect_tcp", layer)]
+        assert all(started <= ended for _, started, ended in person.layers)
+
+    @pytest.mark.parametrize(("port", "opened"), [(6002, 0), (6004, 1), (6001, 2)])
+    async def test_a_connection_that_is_refused(self, person_of, port, opened):
+        person = person_of()
+        person.network.refused[port] = HttpRefused(503, "RPC Error: 6ba", 0x6BA)
+        with pytest.raises(HttpRefused):
+            await person.client.log_on()
+        assert len(person.network.connections) == opened
+        person.client.abort()
+        assert person.network.ended == ["aborted"] * opened
+        assert person.heard == []
+
+    @pytest.mark.parametrize(
+        ("peer", "kind", "call"),
+        [
+            ("referral", rfr.RfrGetNewDSARequest, "RfrGetNewDSA"),
+            ("directory", nspi.NspiBindRequest, "NspiBind"),
+            ("mail", emsmdb.EcDoConnectExRequest, "EcDoConnectEx"),
+            ("mail", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx"),
+            ("public", emsmdb.EcDoConnectExRequest, "EcDoConnectEx"),
+            ("public", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx"),
+        ],
+    )
+    async def test_a_logon_that_is_refused(self, person_of, peer, kind, call):
+        person = person_of()
+        getattr(person.network, peer).change(kind, return_value=0x80040111)
+        with pytest.raises(MapiError) as refusal:
+            await person.client.log_on()
+        assert (refusal.value.call, refusal.value.code) == (call, 0x80040111)
+        assert person.heard == []
+
+    async def test_a_connection_that_goes_while_others_are_opened(self, person_of):
+        person = person_of()
+        error = ConnectionLost("gone")
+
+        def lose_the_directory(connection):
+            if connection.answer is person.network.public:
+                person.network.connection_to(person.network.directory).lose(error)
+
+        person.network.on_open = lose_the_directory
+        with pytest.raises(ConnectionLost, match="gone"):
+            await person.client.log_on()
+        assert person.heard == [error]
+        assert person.virtual_connections == {"referral": 1, "mail": 1, "public_folder": 1}
+
+
+class TestPolling:
+    @pytest.mark.parametrize("name", [name for name in NAMES if "2003" in name])
+    async def test_who_polls_never_waits(self, person_of, name):
+        person = person_of(name)
+        await person.client.log_on()
+        assert person.client.poll_interval_s == 45.0
+        message_id = person.network.mail.deliver("1.2.3 (1000 bytes)")
+        await settle()
+        assert person.heard == []
+        assert list(await person.client.fetch_news()) == [NewMessage(message_id, "1.2.3")]
+        await person.client.log_off()
+        for connection in person.network.connections:
+            assert emsmdb.ASYNC_INTERFACE not in connection.interfaces
+            kinds = {type(request) for request in connection.requests}
+            assert not kinds & {emsmdb.EcDoAsyncConnectExRequest, emsmdb.EcDoAsyncWaitExRequest}
+
+    async def test_news_that_comes_with_another_answer_is_told_of(self, person_of):
+        person = person_of("outlook2003-online-anywhere")
+        await person.client.log_on()
+        message_id = person.network.mail.deliver("1.2.3 (1000 bytes)")
+        await person.client.delete_message(message_id)
+        assert person.heard == ["news"]
+
+
+@pytest.mark.parametrize(
+    ("version", "words", "chained"),
+    [
+        ("11.0.6555.0", (11, 6555, 0), False),
+        ("12.0.4206.32767", (12, 4206, 32767), False),
+        ("12.0.4207.0", (12, 4207, 0), True),
+        ("12.0.6206.1000", (12, 6206, 1000), True),
+        ("14.0.4760.1000", (14, 4760, 1000), True),
+    ],
+)
+async def test_how_streams_are_read_depends_on_the_version(person_of, version, words, chained):
+    person = person_of(client_type("loadgen-2007-online", version=version))
+    await person.client.log_on()
+    content = Content("1.2.3", 50_000)
+    message_id = person.network.mail.deliver(content.subject, content.html, content.attachment)
+    await person.client.read_message(message_id, "1.2.3")
+    flags = {bool(call.flags & emsmdb.CHAIN) for call in person.network.mail.calls}
+    assert flags == ({True, False} if chained else {False})
+    assert person.network.connections[0].requests[0].client_version == words
+
+
+class TestWork:
+    async def test_a_day(self, person_of):
+        person = person_of()
+        client, network = person.client, person.network
+        await client.log_on()
+        await client.resolve_names(EVERYBODY[:4])
+        await client.send_message(OutgoingMessage("1.2.3", tuple(EVERYBODY[:4]), 50_000))
+        assert network.mail.submitted[0].values[p.PidTagNormalizedSubject] == "1.2.3 (50000 bytes)"
+        content = Content("4.5.6", 50_000)
+        message_id = network.mail.deliver(content.subject, content.html, content.attachment)
+        await settle()
+        assert person.heard == ["news"]
+        assert list(await client.fetch_news()) == [NewMessage(message_id, "4.5.6")]
+        await client.read_message(message_id, "4.5.6")
+        await client.delete_message(message_id)
+        assert network.mail.inbox.items == []
+        await client.browse_address_book()
+        assert isinstance(network.connection_to(network.directory).requests[-1], nspi.NspiQueryRowsRequest)
+        await client.log_off()
+        person.assert_totals()
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if "loadgen" in name])
+    async def test_who_has_no_directory_asks_it_nothing(self, person_of, name):
+        person = person_of(name)
+        await person.client.log_on()
+        before = person.network.bytes
+        await person.client.resolve_names(EVERYBODY[:4])
+        await person.client.browse_address_book()
+        assert person.network.bytes == before
+
+    @pytest.mark.parametrize(
+        ("obfuscate", "auxiliary", "compress"), [(True, True, False), (False, False, True)]
+    )
+    async def test_transfer_is_as_the_type_says(self, person_of, obfuscate, auxiliary, compress):
+        kind = client_type("loadgen-2007-online")
+        transfer = msgspec.structs.replace(
+            kind.transfer, obfuscate=obfuscate, auxiliary=auxiliary, compress_received=compress
+        )
+        person = person_of(msgspec.structs.replace(kind, transfer=transfer))
+        await person.client.log_on()
+        (connection,) = person.network.connections
+        executed = [r for r in connection.requests if isinstance(r, emsmdb.EcDoRpcExt2Request)]
+        assert {bool(r.flags & emsmdb.NO_XOR_MAGIC) for r in executed} == {not obfuscate}
+        assert {bool(r.flags & emsmdb.NO_COMPRESSION) for r in executed} == {not compress}
+        assert {bool(r.aux_in) for r in connection.requests if hasattr(r, "aux_in")} == {auxiliary}
+
+
+GONE = ConnectionLost("gone")
+BAD = RemoteProtocolError("a PDU that may not come now")
+LOSSES: dict[str, Callable[[Network], None]] = {
+    "mail": lambda network: network.connection_to(network.mail).lose(GONE),
+    "mail, by a wrong PDU": lambda network: network.connection_to(network.mail).lose(BAD),
+    "public folders": lambda network: network.connection_to(network.public).lose(GONE),
+    "directory": lambda network: network.connection_to(network.directory).lose(GONE),
+    "referral": lambda network: network.connection_to(network.referral).lose(GONE),
+    "the wait for mail": lambda network: network.mail.end_wait(RpcFault(0x1C010003)),
+    "the wait for mail, too long": lambda network: network.mail.end_wait(TimedOut("no answer")),
+    "the wait for public folders": lambda network: network.public.end_wait(RpcFault(0x1C010003)),
+}
+
+
+class TestLosses:
+    @pytest.mark.parametrize("loss", LOSSES)
+    async def test_each_is_reported_once(self, person_of, loss):
+        person = person_of()
+        await person.client.log_on()
+        LOSSES[loss](person.network)
+        await settle()
+        (error,) = person.heard
+        assert isinstance(error, PeerError)
+        (lost,) = [connection for connection in person.network.connections if connection.ended]
+        assert lost.ended == ("aborted" if "wait" in loss else "lost")
+        assert lost.on_lost is None
+        assert sum(person.virtual_connections.values()) == 3
+        person.assert_totals()
+        person.client.abort()
+        await settle()
+        assert person.heard == [error]
+        person.assert_totals()
+        assert person.virtual_connections == {}
+
+    async def test_all_at_once(self, person_of):
+        person = person_of()
+        await person.client.log_on()
+        for connection in person.network.connections:
+            connection.lose(ConnectionLost("gone"))
+        await settle()
+        assert len(person.heard) == 4
+        assert person.virtual_connections == {}
+        person.assert_totals()
+        await person.client.end_startup()
+
+    async def test_a_store_that_ends_the_session(self, person_of):
+        person = person_of()
+        await person.client.log_on()
+        person.network.mail.change(
+            emsmdb.EcDoRpcExt2Request, context_handle=emsmdb.NO_CONTEXT, return_value=0x80040305
+        )
+        with pytest.raises(MapiError, match="EcDoRpcExt2 returned 0x80040305"):
+            await person.client.fetch_news()
+        (error,) = person.heard
+        assert isinstance(error, RemoteProtocolError)
+        assert person.network.mail.connection.ended == "aborted"
+        with pytest.raises(ConnectionLost):
+            await person.client.fetch_news()
+        assert person.heard == [error]
+
+
+class TestLeaving:
+    @every_type
+    async def test_taking_leave(self, person_of, name):
+        person = person_of(name)
+        await person.client.log_on()
+        opened = len(person.network.connections)
+        await person.client.log_off()
+        await settle()
+        assert person.network.ended == ["closed"] * opened
+        assert person.virtual_connections == {}
+        assert person.heard == []
+        last = {type(connection.requests[-1]) for connection in person.network.connections}
+        leave = {emsmdb.EcDoDisconnectRequest}
+        if "outlook" in name:
+            leave |= {nspi.NspiUnbindRequest, rfr.RfrGetNewDSARequest}
+        assert last == leave
+        assert person.network.mail.objects == {}
+        assert person.network.public.objects == {}
+        person.assert_totals()
+
+    @every_type
+    async def test_just_cutting(self, person_of, name):
+        person = person_of(client_type(name, disconnect="cut"))
+        await person.client.log_on()
+        before = person.network.bytes
+        await person.client.log_off()
+        await settle()
+        assert set(person.network.ended) == {"aborted"}
+        assert person.network.bytes == before
+        assert person.heard == []
+        person.assert_totals()
+
+    async def test_aborting_at_any_time(self, person_of):
+        person = person_of()
+        person.client.abort()
+        person.client.abort()
+        assert person.virtual_connections == {}
+        person.assert_totals()
+
+    @pytest.mark.parametrize(
+        "outcome", [emsmdb.EcDoAsyncWaitExResponse(1), emsmdb.EcDoAsyncWaitExResponse(), RpcFault(5), b""]
+    )
+    @pytest.mark.parametrize("disconnect", ["proper", "cut"])
+    async def test_what_is_under_way_is_not_heard_of(self, person_of, outcome, disconnect):
+        person = person_of(client_type("outlook2007-online-anywhere", disconnect=disconnect))
+        await person.client.log_on()
+        person.network.mail.end_wait(outcome)
+        person.network.public.end_wait(outcome)
+        if disconnect == "cut":
+            await person.client.log_off()
+        else:
+            person.client.abort()
+        await settle()
+        assert person.heard == []
+        person.assert_totals()
+
+    async def test_news_while_leaving_is_not_heard_of(self, person_of):
+        person = person_of()
+        await person.client.log_on()
+        person.network.mail.change(emsmdb.EcDoDisconnectRequest, return_value=0)
+        told = person.network.mail.answers[emsmdb.EcDoRpcExt2Request]
+
+        def tell_more(request):
+            person.network.mail.deliver("1.2.3 (1000 bytes)")
+            return told(request)
+
+        person.network.mail.answers[emsmdb.EcDoRpcExt2Request] = tell_more
+        with pytest.raises(WrongAnswer, match="the Inbox holds"):
+            await person.client.log_off()
+        await settle()
+        assert person.heard == []
+
+    @pytest.mark.parametrize("peer", ["mail", "public", "directory"])
+    async def test_a_loss_while_leaving_is_an_error_of_leaving(self, person_of, peer):
+        person = person_of()
+        await person.client.log_on()
+        scripted = getattr(person.network, peer)
+        kind = nspi.NspiUnbindRequest if peer == "directory" else emsmdb.EcDoDisconnectRequest
+
+        def lose(_request):
+            person.network.connection_to(scripted).lose(ConnectionLost("gone"))
+
+        scripted.answers[kind] = lose
+        with pytest.raises(ConnectionLost, match="gone"):
+            await person.client.log_off()
+        person.client.abort()
+        await settle()
+        assert person.heard == []
+        assert person.virtual_connections == {}
+        person.assert_totals()
+
+    async def test_a_count_that_is_wrong(self, person_of):
+        person = person_of()
+        await person.client.log_on()
+        person.network.mail.deliver("1.2.3 (1000 bytes)", tell=False)
+        with pytest.raises(WrongAnswer, match="the Inbox holds 1 messages, not 0"):
+            await person.client.log_off()
+        assert person.virtual_connections == {"referral": 1, "directory": 1, "mail": 1, "public_folder": 1}
+        person.client.abort()
+        assert set(person.network.ended) == {"aborted"}
