@@ -8,7 +8,7 @@ ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 
 
 class RpcRequest(Protocol[ResponseT_co]):
-    """The [in] parameters of a method; its class knows the interface, the opnum and how to read the answer."""
+    """The [in] parameters of a method; its class knows the interface, the opnum and the answer."""
 
     interface: ClassVar[SyntaxId]
     opnum: ClassVar[int]
