@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from loadgen.cli.debug import debug_option
+from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.engine.run import run as run_campaign
 from loadgen.errors import ProfileError
@@ -112,10 +113,11 @@ def run(
             run_campaign(chosen, population, target, say=display.say, on_progress=display.show)
         )
     summary = finished.summary
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
-    else:
-        text.show(summary, finished.folder)
+    with reader_may_leave():
+        if as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        else:
+            text.show(summary, finished.folder)
     ctx.exit(summary.exit_code)
 
 

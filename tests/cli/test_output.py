@@ -1,0 +1,45 @@
+"""Readers who leave early, as ``head`` does."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+RUN = """
+import asyncio, sys
+from pathlib import Path
+from loadgen.cli import run as module
+from loadgen.cli.main import main
+from loadgen.engine.run import Finished
+from loadgen.measure.totals import Totals
+from loadgen.report.summary import summarise
+
+async def run(campaign, population, target, *, say, on_progress):
+    return Finished(summarise(campaign, population, Totals(), measured_s=1.0), Path("x"))
+
+module.run_campaign = run
+main(sys.argv[1:], prog_name="loadgen")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("-m", "loadgen", "profiles", "list"), 0),
+        (("-m", "loadgen", "profiles", "list", "--json"), 0),
+        (("-c", RUN, "run"), 99),
+        (("-c", RUN, "run", "--json"), 99),
+    ],
+)
+def test_a_reader_who_leaves_changes_nothing(arguments, code):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")
