@@ -11,6 +11,15 @@ import msgspec
 
 from loadgen.wire.nspi.constants import BEGINNING_OF_TABLE, CURRENT, END_OF_TABLE
 from loadgen.wire.nspi.stat import Stat
+from loadgen.wire.nspi.tags import PidTagTransmittableDisplayName
+from loadgen.wire.properties import (
+    PidTagAccount,
+    PidTagAddressBookDisplayNamePrintable,
+    PidTagDisplayName,
+    PidTagGivenName,
+    PidTagSmtpAddress,
+    PidTagSurname,
+)
 from mock_server.directory import Directory, Entry, Server
 
 RECIPIENTS: Final = 0x1
@@ -23,6 +32,12 @@ _ALL_ADDRESS_LISTS: Final = 0x20
 _ALL_USERS: Final = 0x21
 _ALL_GROUPS: Final = 0x22
 _LAST: Final = "\U0010ffff"
+_DISPLAY_NAMES: Final = (
+    PidTagDisplayName,
+    PidTagAddressBookDisplayNamePrintable,
+    PidTagTransmittableDisplayName,
+    PidTagGivenName,
+)
 _GUID_DN: Final = "/guid="
 _GUID_DNS: Final = (_GUID_DN, "/o=nt5/ou=00000000000000000000000000000000/cn=")
 
@@ -58,6 +73,13 @@ class Table(Names):
         super().__init__(names)
         self._positions = {mid: position for position, mid in enumerate(self.mids)}
 
+    def __contains__(self, mid: int) -> bool:
+        return mid in self._positions
+
+    def index(self, mid: int) -> int | None:
+        """Where the object stands; None if it is not in here."""
+        return self._positions.get(mid)
+
     def position(self, stat: Stat) -> int | None:
         """The index of the row at which ``stat`` is, before its delta; None if its MId is not in here."""
         if stat.current_rec == BEGINNING_OF_TABLE:
@@ -66,7 +88,7 @@ class Table(Names):
             return len(self)
         if stat.current_rec == CURRENT:
             return min(len(self) * stat.num_pos // stat.total_recs, len(self)) if stat.total_recs else 0
-        return self._positions.get(stat.current_rec)
+        return self.index(stat.current_rec)
 
     def stat_at(self, stat: Stat, position: int) -> Stat:
         """``stat`` moved to the row at ``position``, or to the end behind the last row."""
@@ -104,6 +126,15 @@ class AddressBook:
         self._users = Table((user.display_name, user.mid) for user in directory.users)
         self._addresses = Names((user.smtp, user.mid) for user in directory.users)
         self._surnames = Names((surname(user), user.mid) for user in directory.users)
+        self._indexes = {
+            tag >> 16: names
+            for names, tags in (
+                (self._users, _DISPLAY_NAMES),
+                (self._addresses, (PidTagSmtpAddress, PidTagAccount)),
+                (self._surnames, (PidTagSurname,)),
+            )
+            for tag in tags
+        }
         self.containers = self._make_containers()
         self._containers = {container.mid: container for container in self.containers}
 
@@ -131,6 +162,10 @@ class AddressBook:
         """The rows of an address list; None if there is no such list."""
         container = self._containers.get(container_id)
         return None if container is None else container.table
+
+    def names_beginning(self, property_id: int) -> Names | None:
+        """Names that begin with what a user has as this property, if there is an index of such."""
+        return self._indexes.get(property_id)
 
     def object_guid(self, mid: int) -> bytes:
         """The GUID of an object: the server's, but for the MId at its end."""

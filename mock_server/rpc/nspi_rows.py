@@ -159,6 +159,16 @@ def as_string8(tag: PropertyTag) -> PropertyTag:
     return tag - 1 if tag & 0xFFFF in (PtypString, PtypMultipleString) else tag
 
 
+def as_unicode(tag: PropertyTag) -> PropertyTag:
+    """``tag`` with Unicode strings instead of 8-bit ones."""
+    return tag + 1 if is_string8(tag) else tag
+
+
+def user_property(tag: PropertyTag) -> tuple[int, Callable[[AddressBook, Entry], Value]] | None:
+    """The type of a property, strings as Unicode, and how to get it of a user; None if users have it not."""
+    return _BY_ID[Entry].get(tag >> 16)
+
+
 class Columns:
     """Columns that a client wants of objects; ``ephemeral`` says which kind of entry id."""
 

@@ -73,9 +73,9 @@ def anr(text: str, tag: int = tags.PidTagAnr) -> nspi.PropertyRestriction:
     return nspi.PropertyRestriction(EQUAL, tag, PropertyValue(tag, text))
 
 
-def test_methods_are_those_that_outlook_calls():
+def test_methods_are_all_but_those_of_no_use():
     assert INTERFACE.interface == nspi.INTERFACE
-    assert sorted(INTERFACE.methods) == [0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 19, 20]
+    assert sorted(INTERFACE.methods) == [*range(15), 16, 19, 20]
 
 
 def test_bind_and_unbind(client: Client):
@@ -109,9 +109,15 @@ def test_a_refused_bind_has_no_handle(client: Client, request_, code: int):
         nspi.NspiQueryRowsRequest(STALE, nspi.Stat(), 1),
         nspi.NspiSeekEntriesRequest(STALE, nspi.Stat(), PropertyValue(NAME, "B")),
         nspi.NspiGetMatchesRequest(STALE, nspi.Stat(), None, 1),
+        nspi.NspiResortRestrictionRequest(STALE, nspi.Stat(), ()),
         nspi.NspiDNToMIdRequest(STALE, ()),
+        nspi.NspiGetPropListRequest(STALE, FIRST.mid),
         nspi.NspiGetPropsRequest(STALE, nspi.Stat()),
+        nspi.NspiCompareMIdsRequest(STALE, nspi.Stat(), 1, 2),
+        nspi.NspiModPropsRequest(STALE, nspi.Stat(), ()),
         nspi.NspiGetSpecialTableRequest(STALE, nspi.Stat()),
+        nspi.NspiGetTemplateInfoRequest(STALE, constants.DT_MAILUSER),
+        nspi.NspiModLinkAttRequest(STALE, 0x8009000D, FIRST.mid, ()),
         nspi.NspiQueryColumnsRequest(STALE),
         nspi.NspiResolveNamesRequest(STALE, nspi.Stat(), ()),
         nspi.NspiResolveNamesWRequest(STALE, nspi.Stat(), ()),
@@ -265,9 +271,7 @@ def test_get_matches_without_filter_follows_links(client: Client):
         (anr("user"), {"requested": 0}, constants.TABLE_TOO_BIG),
         (anr("user"), {"container_id": 16}, constants.INVALID_BOOKMARK),
         (anr("user"), {"code_page": 1200}, constants.INVALID_CODEPAGE),
-        (nspi.ExistRestriction(0, NAME, 0), {}, constants.TOO_COMPLEX),
-        (nspi.AndRestriction((anr("user"),)), {}, constants.TOO_COMPLEX),
-        (anr("user", NAME), {}, constants.TOO_COMPLEX),
+        (nspi.ComparePropsRestriction(EQUAL, NAME, PidTagAccount), {}, constants.TOO_COMPLEX),
         (
             nspi.PropertyRestriction(GREATER, tags.PidTagAnr, PropertyValue(tags.PidTagAnr, "u")),
             {},
@@ -295,6 +299,9 @@ def test_reserved_parameters_must_be_zero(client: Client):
     requests = (
         nspi.NspiUpdateStatRequest(handle, stat, reserved=1),
         nspi.NspiDNToMIdRequest(handle, (), 1),
+        nspi.NspiResortRestrictionRequest(handle, stat, (), reserved=1),
+        nspi.NspiCompareMIdsRequest(handle, stat, FIRST.mid, FIRST.mid, reserved=1),
+        nspi.NspiModPropsRequest(handle, nspi.Stat(current_rec=FIRST.mid), (), reserved=1),
         nspi.NspiQueryColumnsRequest(handle, reserved=1),
         nspi.NspiGetMatchesRequest(handle, stat, anr("a"), 1, reserved1=1),
         nspi.NspiGetMatchesRequest(handle, stat, anr("a"), 1, reserved2=1),
@@ -305,6 +312,118 @@ def test_reserved_parameters_must_be_zero(client: Client):
     # Outlook 2010 and later send 0x80000000 there.
     outlook_2010 = nspi.NspiResolveNamesWRequest(handle, stat, ("x",), (NAME,), 0x80000000)
     assert client(outlook_2010).return_value == constants.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("current_rec", "answered", "num_pos"),
+    [
+        (FIRST.mid + 5, FIRST.mid + 5, 1),
+        (FIRST.mid + 7, constants.BEGINNING_OF_TABLE, 0),
+        (constants.END_OF_TABLE, constants.BEGINNING_OF_TABLE, 0),
+    ],
+)
+def test_resort_restriction(client: Client, current_rec: int, answered: int, num_pos: int):
+    mids = (FIRST.mid + 9, 0x100000, FIRST.mid + 1, 0, FIRST.mid + 5)
+    request = nspi.NspiResortRestrictionRequest(
+        client.handle, nspi.Stat(container_id=16, current_rec=current_rec), mids
+    )
+    stat = nspi.Stat(container_id=16, current_rec=answered, num_pos=num_pos, total_recs=3)
+    in_order = (FIRST.mid + 1, FIRST.mid + 5, FIRST.mid + 9)
+    assert client(request) == nspi.NspiResortRestrictionResponse(stat, in_order)
+
+
+@pytest.mark.parametrize(
+    ("stat", "code"),
+    [
+        (nspi.Stat(code_page=constants.CP_WINUNICODE), constants.INVALID_CODEPAGE),
+        (nspi.Stat(sort_type=constants.SORT_PHONETIC_DISPLAY_NAME), constants.GENERAL_FAILURE),
+    ],
+)
+def test_what_is_not_sorted_stays_as_it_is(client: Client, stat: nspi.Stat, code: int):
+    request = nspi.NspiResortRestrictionRequest(client.handle, stat, (FIRST.mid,))
+    assert client(request) == nspi.NspiResortRestrictionResponse(stat, None, code)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "container", "result", "code"),
+    [
+        (3, 4, 0, -1, constants.SUCCESS),
+        (4, 4, ALL_USERS, 0, constants.SUCCESS),
+        (5, 4, 0, 1, constants.SUCCESS),
+        (3, USERS, 0, 0, constants.NOT_FOUND),
+        (3, 4, ALL_GROUPS, 0, constants.NOT_FOUND),
+        (3, 4, 16, 0, constants.INVALID_BOOKMARK),
+    ],
+)
+def test_compare_mids(client: Client, first: int, second: int, container: int, result: int, code: int):
+    stat = nspi.Stat(container_id=container)
+    request = nspi.NspiCompareMIdsRequest(client.handle, stat, FIRST.mid + first, FIRST.mid + second)
+    assert client(request) == nspi.NspiCompareMIdsResponse(result, code)
+
+
+def test_properties_that_an_object_has(client: Client):
+    def prop_list(mid: int, code_page: int = 1252) -> nspi.NspiGetPropListResponse:
+        request = nspi.NspiGetPropListRequest(client.handle, mid, constants.SKIP_OBJECTS, code_page)
+        response: nspi.NspiGetPropListResponse = client(request)
+        return response
+
+    prop_tags = prop_list(FIRST.mid).prop_tags
+    assert prop_tags is not None
+    assert prop_tags == tuple(value.tag for value in props(client, FIRST.mid).row)
+    assert props(client, FIRST.mid, *prop_tags).return_value == constants.SUCCESS
+    assert prop_list(0x100000) == nspi.NspiGetPropListResponse(None, constants.NOT_FOUND)
+    assert prop_list(FIRST.mid, 1200) == nspi.NspiGetPropListResponse(None, constants.INVALID_CODEPAGE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({}, constants.SUCCESS),
+        ({"flags": 0x61}, constants.SUCCESS),
+        ({"flags": constants.TI_SCRIPT}, constants.NOT_FOUND),
+        ({"display_type": constants.DT_DISTLIST}, constants.NOT_FOUND),
+        ({"dn": "/cn=template"}, constants.NOT_FOUND),
+        ({"code_page": constants.CP_WINUNICODE}, constants.INVALID_CODEPAGE),
+        ({"code_page": 4711}, constants.INVALID_CODEPAGE),
+    ],
+)
+def test_templates(client: Client, arguments: dict[str, Any], code: int):
+    arguments = {"handle": client.handle, "display_type": constants.DT_MAILUSER} | arguments
+    response = client(nspi.NspiGetTemplateInfoRequest(**arguments))
+    assert response.return_value == code
+    template = PropertyValue(tags.PidTagTemplateData, b"\1\0\0\0\0\0\0\0")
+    assert response.row == (None if code else (template,))
+
+
+@pytest.mark.parametrize(
+    ("stat", "code"),
+    [
+        ({"current_rec": FIRST.mid}, constants.ACCESS_DENIED),
+        ({"current_rec": 0x100000}, constants.INVALID_PARAMETER),
+        ({"current_rec": FIRST.mid, "code_page": constants.CP_WINUNICODE}, constants.INVALID_CODEPAGE),
+    ],
+)
+def test_nobody_is_changed(client: Client, stat: dict[str, int], code: int):
+    before = props(client, FIRST.mid)
+    row = (PropertyValue(NAME, "Mallory"),)
+    request = nspi.NspiModPropsRequest(client.handle, nspi.Stat(**stat), row, (PidTagSmtpAddress,))
+    assert client(request) == nspi.NspiModPropsResponse(code)
+    assert props(client, FIRST.mid) == before
+
+
+@pytest.mark.parametrize(
+    ("tag", "mid", "code"),
+    [
+        (0x8015000D, FIRST.mid, constants.ACCESS_DENIED),
+        (0x8009000D, 0x100000, constants.INVALID_PARAMETER),
+        (NAME, FIRST.mid, constants.NOT_FOUND),
+    ],
+)
+def test_nobody_is_linked(client: Client, tag: int, mid: int, code: int):
+    entry_id = nspi.EphemeralEntryId(DIRECTORY.server_guid, constants.DT_MAILUSER, FIRST.mid + 1).encode()
+    for flags in (0, constants.DELETE_LINKS):
+        request = nspi.NspiModLinkAttRequest(client.handle, tag, mid, (entry_id,), flags)
+        assert client(request) == nspi.NspiModLinkAttResponse(code)
 
 
 def test_dn_to_mid(client: Client):
