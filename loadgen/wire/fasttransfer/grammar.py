@@ -68,8 +68,7 @@ class ElementReader:
         """Raises :class:`WireError` if something is left."""
         element = self._peek()
         if element is not None:
-            name = MARKER_NAMES.get(element) if isinstance(element, int) else type(element).__name__
-            raise self.error(str(name), "does not belong here")
+            raise self.error(_name(element), "does not belong here")
 
     def error(self, field: str, problem: str) -> WireError:
         """An error about the object; the offset is that of its first byte."""
@@ -77,3 +76,9 @@ class ElementReader:
 
     def _peek(self) -> Element | None:
         return self._elements[self._index] if self._index < len(self._elements) else None
+
+
+def _name(element: Element) -> str:
+    if isinstance(element, Property):
+        return f"property 0x{element.tag:08X}"
+    return MARKER_NAMES[element] if isinstance(element, int) else type(element).__name__
