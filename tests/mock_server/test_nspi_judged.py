@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from impacket.dcerpc.v5 import nspi
+from impacket.dcerpc.v5.ndr import NDRCALL
 from impacket.dcerpc.v5.rpcrt import DCERPC, DCERPCException
 
 from loadgen.errors import RpcFault
@@ -136,6 +137,82 @@ def test_properties_of_one_object(dce: Direct, handle):
         DISPLAY_NAME: "User 00007",
         0x3A08000A: 0x8004010F,
     }
+
+
+def test_the_list_of_properties_and_the_order_of_two(dce: Direct, handle):
+    first, second = DIRECTORY.users[7].mid, DIRECTORY.users[9].mid
+    request = nspi.NspiGetPropList()
+    request["hRpc"], request["dwFlags"], request["dwMId"], request["CodePage"] = handle, 0, first, 1252
+    dce.call(8, request)
+    answer = nspi.NspiGetPropListResponse(dce.recv())
+    listed = [tag["Data"] for tag in answer["ppOutMIds"]["aulPropTag"]]
+    assert answer["ErrorCode"] == 0
+    assert {DISPLAY_NAME - 1, 0x39FE001E} < set(listed)
+    for mids, result in (((first, second), -1), ((second, first), 1), ((first, first), 0)):
+        request = nspi.NspiCompareMIds()
+        request["hRpc"], request["pStat"]["CodePage"] = handle, 1252
+        request["MId1"], request["MId2"] = mids
+        dce.call(10, request)
+        answer = nspi.NspiCompareMIdsResponse(dce.recv())
+        assert (answer["plResult"], answer["ErrorCode"]) == (result, 0)
+
+
+def test_templates_and_changes(dce: Direct, handle):
+    request = nspi.NspiGetTemplateInfo()
+    request["hRpc"], request["dwFlags"], request["ulType"], request["pDN"] = handle, 1, 0, nspi.NULL
+    request["dwCodePage"], request["dwLocaleID"] = 1252, 0x409
+    dce.call(13, request)
+    answer = nspi.NspiGetTemplateInfoResponse(dce.recv())
+    assert (list(nspi.simplifyPropertyRow(answer["ppData"])), answer["ErrorCode"]) == ([0x00010102], 0)
+
+    entry_id = nspi.Binary_r()
+    entry_id["lpb"], entry_id["cValues"] = list(b"12"), 2
+    change = nspi.NspiModLinkAtt()
+    change["hRpc"], change["dwFlags"], change["ulPropTag"] = handle, 0, 0x8009000D
+    change["dwMId"] = DIRECTORY.users[7].mid
+    change["lpEntryIds"]["cValues"] = 1
+    change["lpEntryIds"]["lpbin"] = [entry_id]
+    dce.call(14, change)
+    assert nspi.NspiModLinkAttResponse(dce.recv())["ErrorCode"] == 0x80070005
+
+
+class ResortRestriction(NDRCALL):
+    """The layout of the published IDL; impacket's own stands there commented out."""
+
+    opnum = 6
+    structure = (
+        ("hRpc", nspi.handle_t),
+        ("Reserved", nspi.DWORD),
+        ("pStat", nspi.STAT),
+        ("pInMIds", nspi.PropertyTagArray_r),
+        ("ppOutMIds", nspi.PPropertyTagArray_r),
+    )
+
+
+class ResortRestrictionResponse(NDRCALL):
+    """The [out] parameters of it."""
+
+    structure = (
+        ("pStat", nspi.STAT),
+        ("ppOutMIds", nspi.PPropertyTagArray_r),
+        ("ErrorCode", nspi.ULONG),
+    )
+
+
+def test_a_selection_put_in_order(dce: Direct, handle):
+    request = ResortRestriction()
+    request["hRpc"], request["pStat"]["CodePage"], request["ppOutMIds"] = handle, 1252, nspi.NULL
+    mids = [DIRECTORY.users[index].mid for index in (9, 3, 7)]
+    for mid in mids:
+        element = nspi.DWORD()
+        element["Data"] = mid
+        request["pInMIds"]["aulPropTag"].append(element)
+    request["pInMIds"]["cValues"] = 3
+    request.fields["pInMIds"].fields["aulPropTag"].fields["MaximumCount"] = 4
+    dce.call(6, request)
+    answer = ResortRestrictionResponse(dce.recv())
+    assert [mid["Data"] for mid in answer["ppOutMIds"]["aulPropTag"]] == sorted(mids)
+    assert (answer["pStat"]["TotalRecs"], answer["ErrorCode"]) == (3, 0)
 
 
 @pytest.fixture(scope="module")
