@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from loadgen.protocol.http_authentication import BasicAuthentication
+
 
 class Credentials(Struct, frozen=True, gc=False):
     """A user name as HTTP authentication takes it, and its password, which no representation shows."""
@@ -11,6 +13,10 @@ class Credentials(Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         return f"Credentials(user={self.user!r})"
+
+    def basic(self) -> BasicAuthentication:
+        """HTTP Basic with them."""
+        return BasicAuthentication(self.user, self.password)
 
 
 class Account(Struct, frozen=True, gc=False):

@@ -1,9 +1,9 @@
 """Virtual connections over asyncio: the only file with client sockets.
 
-A virtual connection is two TCP connections under two state machines, one that turns their bytes into PDUs
-(:mod:`loadgen.protocol.virtual_connection`) and one that turns PDUs into answers to calls
-(:mod:`loadgen.protocol.association`). An idle one has no task and no timer, only an alarm that sending never
-touches: when woken it looks whether anything is due.
+A virtual connection is two TCP connections, and one more for each channel that is being recycled, under two
+state machines, one that turns their bytes into PDUs (:mod:`loadgen.protocol.virtual_connection`) and one that
+turns PDUs into answers to calls (:mod:`loadgen.protocol.association`). An idle one has no task and no timer,
+only an alarm that sending never touches: when woken it looks whether anything is due.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ from loadgen.errors import ConnectionLost, PeerError, ProfileError, TimedOut, Tr
 from loadgen.protocol.association import Association
 from loadgen.protocol.channel import InChannel, OutChannel
 from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, Event, ShutdownRequested
-from loadgen.protocol.http_authentication import BasicAuthentication
-from loadgen.protocol.virtual_connection import RtsOptions, State, VirtualConnectionClient
+from loadgen.protocol.rts_options import RtsOptions
+from loadgen.protocol.rts_states import State
+from loadgen.protocol.virtual_connection import VirtualConnectionClient
 from loadgen.wire.pdu import KEEP_CONNECTION_ON_ORPHAN, SyntaxId
 from loadgen.wire.rpc import RpcRequest
 
@@ -102,13 +103,16 @@ class VirtualConnection:
     __slots__ = (
         "_association",
         "_calls",
+        "_channels",
         "_closed",
+        "_connecting",
         "_failure",
         "_links",
         "_loop",
         "_opening",
         "_options",
         "_peer",
+        "_proxy",
         "_rts",
         "alarm_at",
         "bytes_received",
@@ -116,17 +120,22 @@ class VirtualConnection:
         "on_lost",
     )
 
-    def __init__(self, rts: VirtualConnectionClient, peer: str, options: ConnectionOptions) -> None:
+    def __init__(
+        self, rts: VirtualConnectionClient, proxy: RpcProxy, peer: str, options: ConnectionOptions
+    ) -> None:
         self.on_lost: Callable[[PeerError], None] | None = None
         self.bytes_sent = 0
         self.bytes_received = 0
         self._loop = asyncio.get_running_loop()
         self._rts = rts
+        self._channels = rts.channels
+        self._proxy = proxy
         self._association = Association()
         self._peer = peer
         self._options = options
         self._opening: _Opening | None = None
         self._links: tuple[_Link, ...] = ()
+        self._connecting: tuple[asyncio.Task[None], ...] = ()
         self._calls: dict[int, tuple[asyncio.Future[bytes], float]] = {}
         self._failure: PeerError | None = None
         self._closed: asyncio.Future[None] | None = None
@@ -161,6 +170,8 @@ class VirtualConnection:
         self._end(ConnectionLost(f"{self._peer}: closed by the client"))
         for link in self._links:
             link.transport.close()
+        if self._connecting:
+            await asyncio.wait(self._connecting)
         if self._links:
             self._closed = self._closed or self._loop.create_future()
             await asyncio.shield(self._closed)
@@ -175,9 +186,8 @@ class VirtualConnection:
         """Establish and bind over two connected sockets, taking them off the list."""
         self._opening = opening
         try:
-            for channel in (self._rts.in_channel, self._rts.out_channel):
-                link = _Link(self, channel)
-                await self._loop.create_connection(lambda link=link: link, sock=sockets.pop())  # type: ignore[misc]
+            for channel in self._channels:
+                await self._attach(channel, sockets)
             if self._failure is not None:  # the first channel may have ended before the second was there
                 raise self._failure
             self._await_answer(_OPENING, opening.ready, self._rts.next_timer())
@@ -186,6 +196,36 @@ class VirtualConnection:
         except BaseException:
             self.abort()
             raise
+
+    async def _attach(self, channel: InChannel | OutChannel, sockets: list[socket.socket]) -> None:
+        """Give a channel one of the connected sockets, taking that off the list."""
+        link = _Link(self, channel)
+        await self._loop.create_connection(lambda: link, sock=sockets.pop())
+
+    def _rewire(self) -> None:
+        """Connect the channels that have come, and close those that have gone."""
+        before, self._channels = self._channels, self._rts.channels
+        for link in self._links:
+            if link.channel not in self._channels:
+                link.transport.close()
+        for channel in self._channels:
+            if channel not in before:
+                self._connecting += (self._loop.create_task(self._connect(channel)),)
+        self._arm(self._rts.next_timer())
+
+    async def _connect(self, channel: InChannel | OutChannel) -> None:
+        """Open the connection of a successor; without it the virtual connection is lost."""
+        try:
+            what = f"successor of the {channel.name} channel"
+            sockets = await _connect(self._proxy, 1, what, self._options.connect_timeout_s)
+            await self._attach(channel, sockets)
+        except PeerError as error:
+            self._fail(error)
+        else:
+            self._flush(self._loop.time())
+        finally:
+            this = asyncio.current_task()
+            self._connecting = tuple(task for task in self._connecting if task is not this)
 
     def connected(self, link: "_Link") -> None:
         """A channel has its socket."""
@@ -207,8 +247,12 @@ class VirtualConnection:
     def disconnected(self, link: "_Link", error: Exception | None) -> None:
         """A channel has lost its socket."""
         self._links = tuple(other for other in self._links if other is not link)
-        reason = "connection closed" if error is None else _reason(error)
-        self._fail(ConnectionLost(f"{link.channel.name} channel: {reason}"))
+        now = self._loop.time()
+        if self._failure is None and self._rts.disconnected(link.channel, now):
+            self._flush(now)
+        else:
+            reason = "connection closed" if error is None else _reason(error)
+            self._fail(ConnectionLost(f"{link.channel.name} channel: {reason}"))
         if self._closed is not None and not self._links:
             self._closed.set_result(None)
 
@@ -283,6 +327,8 @@ class VirtualConnection:
             if data:
                 self.bytes_sent += len(data)
                 link.transport.write(data)
+        if self._rts.channels is not self._channels:
+            self._rewire()
 
     def _arm(self, when: float) -> None:
         """Make sure to be woken at ``when`` or before."""
@@ -328,6 +374,8 @@ class VirtualConnection:
         self._failure = error
         self._rts.close()
         self.alarm_at = -inf
+        for task in self._connecting:
+            task.cancel()
         calls, self._calls = self._calls, {}
         for future, _ in calls.values():
             if not future.done():
@@ -335,7 +383,7 @@ class VirtualConnection:
 
 
 class _Link(asyncio.Protocol):
-    """What asyncio calls for one of the two TCP connections."""
+    """What asyncio calls for one of the TCP connections."""
 
     __slots__ = ("channel", "owner", "transport")
 
@@ -376,13 +424,13 @@ async def open_virtual_connection(
         raise ProfileError(f"https://{proxy.host}: TLS is not supported yet, use http")
     opening = _Opening(interfaces, probe)
     peer = intern(f"{proxy.host}:{proxy.port} ({server}:{port})")  # one for all connections between the two
-    sockets = await _connect_pair(proxy, peer, options.connect_timeout_s)
+    sockets = await _connect(proxy, 2, peer, options.connect_timeout_s)
     opening.begin("http_auth")
     try:
-        authentication = BasicAuthentication(credentials.user, credentials.password)
         now = asyncio.get_running_loop().time()
-        rts = VirtualConnectionClient(server, port, _host(proxy), lambda: authentication, now, options)
-        connection = VirtualConnection(rts, peer, options)
+        host = intern(_host(proxy))
+        rts = VirtualConnectionClient(server, port, host, credentials.basic, now, options)
+        connection = VirtualConnection(rts, proxy, peer, options)
         await connection.open(sockets, opening)
     finally:
         for unused in sockets:
@@ -396,8 +444,8 @@ def _host(proxy: RpcProxy) -> str:
     return name if proxy.port == _HTTP_PORT else f"{name}:{proxy.port}"
 
 
-async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[socket.socket]:
-    """Two TCP connections to one address of the proxy, from one source address of ours."""
+async def _connect(proxy: RpcProxy, many: int, what: str, timeout_s: float) -> list[socket.socket]:
+    """TCP connections to one address of the proxy, from one source address of ours: those in turn."""
     turn = next(_TURNS)
     host = proxy.addresses[turn % len(proxy.addresses)] if proxy.addresses else proxy.host
     source = proxy.source_addresses[turn % len(proxy.source_addresses)] if proxy.source_addresses else None
@@ -407,7 +455,9 @@ async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[so
             found = await loop.getaddrinfo(host, proxy.port, type=socket.SOCK_STREAM)
             family, _, _, _, address = found[0]
             with ExitStack() as stack:
-                sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(2)]
+                sockets = [
+                    stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(many)
+                ]
                 for sock in sockets:
                     _prepare(sock, source)
                 connecting = (loop.sock_connect(sock, address) for sock in sockets)
@@ -417,9 +467,9 @@ async def _connect_pair(proxy: RpcProxy, peer: str, timeout_s: float) -> list[so
                 stack.pop_all()
                 return sockets
     except TimeoutError:
-        raise TimedOut(f"{peer}: no TCP connection within {timeout_s:g} s") from None
+        raise TimedOut(f"{what}: no TCP connection within {timeout_s:g} s") from None
     except OSError as error:
-        raise TransportError(f"{peer}: {_reason(error)}") from None
+        raise TransportError(f"{what}: {_reason(error)}") from None
 
 
 def _prepare(sock: socket.socket, source: str | None) -> None:

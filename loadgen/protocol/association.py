@@ -140,7 +140,7 @@ class Association:
         self._calls: dict[int, bytearray | None] = {}
         self._abandoned = _NONE_ABANDONED
         self._waiting: dict[int, list[bytes]] | None = None
-        self._outgoing: list[bytes] = []
+        self._outgoing: tuple[bytes, ...] = ()
 
     def bind(self, interfaces: Sequence[SyntaxId], group_id: int = 0) -> None:
         """Open the association for ``interfaces``; ``group_id`` joins the group of another connection."""
@@ -161,7 +161,7 @@ class Association:
             contexts,
             wire.WHOLE | wire.CONC_MPX,
         )
-        self._outgoing.append(bind.encode())
+        self._outgoing += (bind.encode(),)
 
     def alter_context(self, interfaces: Sequence[SyntaxId]) -> None:
         """Ask for more interfaces."""
@@ -185,7 +185,7 @@ class Association:
         pdus = self._fragments(call_id, context_id, opnum, stub)
         if self.concurrent or not (self._calls or self._waiting):
             self._calls[call_id] = None
-            self._outgoing += pdus
+            self._outgoing += tuple(pdus)
         else:
             if self._waiting is None:
                 self._waiting = {}
@@ -196,7 +196,7 @@ class Association:
         """Ask the server to end a call early; its answer is still to come ([C706] 9.3.3)."""
         if call_id not in self._calls:
             raise LocalProtocolError(f"cancel of call {call_id}, which is not outstanding")
-        self._outgoing.append(wire.CoCancel(call_id).encode())
+        self._outgoing += (wire.CoCancel(call_id).encode(),)
 
     def orphan(self, call_id: int) -> None:
         """Stop waiting for a call and tell the server so.
@@ -204,7 +204,7 @@ class Association:
         A server that did not grant KEEP_CONNECTION_ON_ORPHAN in ``features`` may close the connection for it.
         """
         if call_id in self._calls:
-            self._outgoing.append(wire.Orphaned(call_id).encode())
+            self._outgoing += (wire.Orphaned(call_id).encode(),)
         self.abandon(call_id)
 
     def abandon(self, call_id: int) -> None:
@@ -216,11 +216,9 @@ class Association:
         self._abandoned |= {call_id}
         self._finish(call_id)
 
-    def pdus_to_send(self) -> list[bytes]:
+    def pdus_to_send(self) -> tuple[bytes, ...]:
         """All that was queued, once."""
-        pdus = self._outgoing
-        if pdus:
-            self._outgoing = []
+        pdus, self._outgoing = self._outgoing, ()
         return pdus
 
     def receive_pdu(self, pdu: bytes) -> list[Event]:
@@ -327,7 +325,7 @@ class Association:
         self._negotiation_id = self._next_call_id()
         context = wire.PresentationContext(self.context_id(unanswered[0]), unanswered[0])
         alter = wire.AlterContext(self._negotiation_id, MAX_FRAGMENT, MAX_FRAGMENT, self.group_id, (context,))
-        self._outgoing.append(alter.encode())
+        self._outgoing += (alter.encode(),)
         return []
 
     def _next_call_id(self) -> int:
@@ -357,7 +355,7 @@ class Association:
         del self._calls[call_id]
         if self._waiting:
             call_id = next(iter(self._waiting))
-            self._outgoing += self._waiting.pop(call_id)
+            self._outgoing += tuple(self._waiting.pop(call_id))
             self._calls[call_id] = None
 
 

@@ -75,7 +75,7 @@ class _Channel:
 
     def __init__(self, request: ChannelRequest, authentication: Authentication) -> None:
         self._end: PeerError | None = None
-        self._outgoing: list[bytes] = []
+        self._outgoing: tuple[bytes, ...] = ()
         self._parser: h11.Connection | None = None
         self._rounds: _Rounds | None = _Rounds(request, authentication)
         self.room = request.content_length
@@ -91,16 +91,15 @@ class _Channel:
         if self._rounds is not None or len(pdu) > self.room:
             raise LocalProtocolError(f"no room for {len(pdu)} bytes on the {self.name} channel")
         self.room -= len(pdu)
-        self._outgoing.append(pdu)
+        self._outgoing += (pdu,)
 
     def data_to_send(self) -> bytes:
         """All that was queued, once."""
         outgoing = self._outgoing
         if not outgoing:
             return b""
-        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        outgoing.clear()
-        return data
+        self._outgoing = ()
+        return outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes of the server's answer; ``data`` is not empty."""
@@ -123,7 +122,7 @@ class _Channel:
         return iter(())
 
     def _send_leg(self, rounds: _Rounds, leg: Leg) -> None:
-        self._outgoing.append(rounds.encode(leg))
+        self._outgoing += (rounds.encode(leg),)
         if leg.final:
             self._rounds = None
 
@@ -244,7 +243,9 @@ class OutChannel(_Channel):
         else:
             self._buffer += data[: self._left]
             self._left = 0
-            self._end = self._end or ConnectionLost("the server ended the OUT channel")
+            self._end = self._end or ConnectionLost(
+                "the OUT channel has carried all that its answer announced"
+            )
 
     def _error_head(self) -> PeerError | None:
         """What stands at a PDU boundary and is no PDU; None as long as its line is incomplete."""

@@ -374,17 +374,6 @@ async def test_losing_the_connection(proxy, name):
     await connection.close()
 
 
-async def test_lifetime_of_the_in_channel(proxy):
-    proxy.c2 = rts.conn_c2(262_144, 120_000).encode()
-    connection = await connect(proxy, channel_lifetime=131_072)
-    told = asyncio.create_task(lost(connection))
-    await asyncio.sleep(0)
-    calls = (connection.call(Say(bytes(5000))) for _ in range(30))
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    assert {type(result) for result in results} == {ConnectionLost}
-    assert "131072" in str(await told)
-
-
 @pytest.mark.parametrize("end", ["close", "abort"])
 async def test_closing_by_ourselves_is_no_loss(proxy, end):
     asked = put_off_answers(proxy)

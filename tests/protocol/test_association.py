@@ -230,8 +230,8 @@ def test_wrong_answers_close_the_association(state, pdu, error):
 def test_a_call(vector):
     association = bound()
     assert association.call(0, 6, b"") == 2
-    assert association.pdus_to_send() == [vector("pdu/request_ec_dummy_rpc.hex")]
-    assert association.pdus_to_send() == []
+    assert association.pdus_to_send() == (vector("pdu/request_ec_dummy_rpc.hex"),)
+    assert association.pdus_to_send() == ()
     assert association.receive_pdu(vector("pdu/response_ec_dummy_rpc.hex")) == [CallReturned(2, bytes(4))]
 
 
@@ -340,7 +340,7 @@ def test_cancel(vector):
     call_id = association.call(0, 11, b"")
     association.pdus_to_send()
     association.cancel(call_id)
-    assert association.pdus_to_send() == [vector("pdu/co_cancel.hex")]
+    assert association.pdus_to_send() == (vector("pdu/co_cancel.hex"),)
     assert association.receive_pdu(fault(call_id, 0x1C00000D))[0].fault.status == 0x1C00000D
     with pytest.raises(LocalProtocolError):
         association.cancel(call_id)
@@ -353,7 +353,7 @@ def test_orphaned(vector):
     call_id = association.call(0, 11, b"")
     association.pdus_to_send()
     association.orphan(call_id)
-    assert association.pdus_to_send() == [vector("pdu/orphaned.hex")]
+    assert association.pdus_to_send() == (vector("pdu/orphaned.hex"),)
 
 
 def test_late_answers_to_abandoned_calls_are_dropped():

@@ -11,7 +11,9 @@ import pytest
 from loadgen.protocol.association import Association
 from loadgen.protocol.events import CallReturned, ContextsAccepted, Event
 from loadgen.protocol.http_authentication import BasicAuthentication
-from loadgen.protocol.virtual_connection import Cookies, RtsOptions, State, VirtualConnectionClient
+from loadgen.protocol.rts_options import Cookies, RtsOptions
+from loadgen.protocol.rts_states import State
+from loadgen.protocol.virtual_connection import VirtualConnectionClient
 from loadgen.wire.http import parse_basic
 from loadgen.wire.pdu import Bind, Request, Response
 from loadgen.wire.rts import AssociationGroupId, Cookie, RtsPdu
