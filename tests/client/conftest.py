@@ -6,6 +6,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
+from loadgen.client import outlook
+from loadgen.client.client_type import ClientType
+
+from .scripted_network import Person
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -26,3 +31,13 @@ async def no_complaints() -> AsyncIterator[None]:
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
+
+
+@pytest.fixture
+def person_of(monkeypatch) -> Callable[..., Person]:
+    def make(kind: str | ClientType = "outlook2007-online-anywhere", *, startup: bool = True) -> Person:
+        person = Person(kind, startup=startup)
+        monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
+        return person
+
+    return make

@@ -1,54 +1,31 @@
 """A whole Outlook over scripted connections: what each type opens, keeps, hears of and closes."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
-from loadgen.client import outlook
-from loadgen.client.account import RpcProxy
-from loadgen.client.client_type import ClientType
 from loadgen.client.content import Content
 from loadgen.client.message import NewMessage, OutgoingMessage
-from loadgen.client.outlook import OutlookClient
-from loadgen.client.transport import ConnectionOptions
 from loadgen.errors import (
     ConnectionLost,
     HttpRefused,
     MapiError,
-    PeerError,
-    RemoteProtocolError,
-    RpcFault,
-    TimedOut,
-    WrongAnswer,
 )
 from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.wire import properties as p
 from loadgen.wire.pdu import SyntaxId
-from loadgen.workload import library
 
-from .scripted import ScriptedConnection, ScriptedDirectory, ScriptedReferral, make_account
-from .scripted_store import ScriptedStore, settle
+from .scripted_network import EVERYBODY, ONLINE, client_type
+from .scripted_store import settle
 
 pytestmark = pytest.mark.usefixtures("no_complaints")
-
-ACCOUNT = make_account(3, "MBX2", "PF1")
-PROXY = RpcProxy("mail.contoso.test", 8080)
-OPTIONS = ConnectionOptions(call_timeout_s=77.0)
-EVERYBODY = [make_account(index) for index in range(120)]
-NAMES = library.built_in_names("client")
 
 REFERRAL = ("referral", "MBX2", 6002, (rfr.INTERFACE,))
 REFERRED_DIRECTORY = ("directory", "GC7", 6004, (nspi.INTERFACE,))
 DIRECTORY = ("directory", "MBX2", 6004, (nspi.INTERFACE,))
 BOTH = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)
 ALONE = (emsmdb.INTERFACE,)
-
-
-def client_type(name: str, **changes: Any) -> ClientType:
-    return msgspec.structs.replace(library.read("client", name, ClientType), **changes)
 
 
 def stores(interfaces: Sequence[SyntaxId]) -> list[tuple]:
@@ -70,94 +47,11 @@ OPENED = {
 }
 """What each type opens in this order: with start-up, and without."""
 
-
-class Network:
-    """Stands in for the network: every virtual connection that a client opens ends at a scripted peer."""
-
-    def __init__(self) -> None:
-        self.mail = ScriptedStore(ACCOUNT.display_name)
-        self.public = ScriptedStore(public=True)
-        self.directory = ScriptedDirectory(EVERYBODY)
-        self.referral = ScriptedReferral("GC7")
-        self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
-        self.connections: list[ScriptedConnection] = []
-        self.refused: dict[int, PeerError] = {}
-        self.on_open: Callable[[ScriptedConnection], None] = lambda connection: None
-
-    async def open(self, proxy, server, port, interfaces, credentials, options, probe) -> ScriptedConnection:
-        assert (proxy, credentials, options) == (PROXY, ACCOUNT.credentials, OPTIONS)
-        await asyncio.sleep(0)
-        if port in self.refused:
-            raise self.refused[port]
-        probe("connect_tcp", 1, 2)
-        peer = {
-            6001: self.public if server == "PF1" else self.mail,
-            6002: self.referral,
-            6004: self.directory,
-        }[port]
-        connection = ScriptedConnection(peer, interfaces)
-        if isinstance(peer, ScriptedStore):
-            peer.connection = connection
-        self.opened.append((server, port, tuple(interfaces)))
-        self.connections.append(connection)
-        self.on_open(connection)
-        return connection
-
-    def connection_to(self, peer: Any) -> ScriptedConnection:
-        return next(connection for connection in self.connections if connection.answer is peer)
-
-    @property
-    def ended(self) -> list[str]:
-        return [connection.ended for connection in self.connections]
-
-    @property
-    def bytes(self) -> tuple[int, int]:
-        sent = sum(connection.bytes_sent for connection in self.connections)
-        return sent, sum(connection.bytes_received for connection in self.connections)
+every_type = pytest.mark.parametrize("name", ONLINE)
 
 
-class Person:
-    """One client on a network of its own, and what its owner heard."""
-
-    def __init__(self, kind: str | ClientType, *, startup: bool = True) -> None:
-        self.network = Network()
-        self.layers: list[tuple[str, int, int]] = []
-        self.heard: list[Any] = []
-        self.client = OutlookClient(
-            ACCOUNT,
-            client_type(kind) if isinstance(kind, str) else kind,
-            PROXY,
-            startup=startup,
-            probe=lambda *layer: self.layers.append(layer),
-            on_notify=lambda: self.heard.append("news"),
-            on_lost=self.heard.append,
-            options=OPTIONS,
-        )
-
-    @property
-    def virtual_connections(self) -> dict[str, int]:
-        return dict(self.client.virtual_connections)
-
-    def assert_totals(self) -> None:
-        """All bytes of all connections are counted, and once."""
-        assert (self.client.bytes_sent, self.client.bytes_received) == self.network.bytes
-
-
-@pytest.fixture
-def person_of(monkeypatch) -> Callable[..., Person]:
-    def make(kind: str | ClientType = "outlook2007-online-anywhere", *, startup: bool = True) -> Person:
-        person = Person(kind, startup=startup)
-        monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
-        return person
-
-    return make
-
-
-every_type = pytest.mark.parametrize("name", NAMES)
-
-
-def test_every_built_in_type_is_here():
-    assert set(NAMES) == set(OPENED)
+def test_every_type_in_online_mode_is_here():
+    assert set(ONLINE) == set(OPENED)
 
 
 class TestConnections:
@@ -264,7 +158,7 @@ class TestConnections:
 
 
 class TestPolling:
-    @pytest.mark.parametrize("name", [name for name in NAMES if "2003" in name])
+    @pytest.mark.parametrize("name", [name for name in ONLINE if "2003" in name])
     async def test_who_polls_never_waits(self, person_of, name):
         person = person_of(name)
         await person.client.log_on()
@@ -329,7 +223,7 @@ class TestWork:
         await client.log_off()
         person.assert_totals()
 
-    @pytest.mark.parametrize("name", [name for name in NAMES if "loadgen" in name])
+    @pytest.mark.parametrize("name", [name for name in ONLINE if "loadgen" in name])
     async def test_who_has_no_directory_asks_it_nothing(self, person_of, name):
         person = person_of(name)
         await person.client.log_on()
@@ -353,166 +247,3 @@ class TestWork:
         assert {bool(r.flags & emsmdb.NO_XOR_MAGIC) for r in executed} == {not obfuscate}
         assert {bool(r.flags & emsmdb.NO_COMPRESSION) for r in executed} == {not compress}
         assert {bool(r.aux_in) for r in connection.requests if hasattr(r, "aux_in")} == {auxiliary}
-
-
-GONE = ConnectionLost("gone")
-BAD = RemoteProtocolError("a PDU that may not come now")
-LOSSES: dict[str, Callable[[Network], None]] = {
-    "mail": lambda network: network.connection_to(network.mail).lose(GONE),
-    "mail, by a wrong PDU": lambda network: network.connection_to(network.mail).lose(BAD),
-    "public folders": lambda network: network.connection_to(network.public).lose(GONE),
-    "directory": lambda network: network.connection_to(network.directory).lose(GONE),
-    "referral": lambda network: network.connection_to(network.referral).lose(GONE),
-    "the wait for mail": lambda network: network.mail.end_wait(RpcFault(0x1C010003)),
-    "the wait for mail, too long": lambda network: network.mail.end_wait(TimedOut("no answer")),
-    "the wait for public folders": lambda network: network.public.end_wait(RpcFault(0x1C010003)),
-}
-
-
-class TestLosses:
-    @pytest.mark.parametrize("loss", LOSSES)
-    async def test_each_is_reported_once(self, person_of, loss):
-        person = person_of()
-        await person.client.log_on()
-        LOSSES[loss](person.network)
-        await settle()
-        (error,) = person.heard
-        assert isinstance(error, PeerError)
-        (lost,) = [connection for connection in person.network.connections if connection.ended]
-        assert lost.ended == ("aborted" if "wait" in loss else "lost")
-        assert lost.on_lost is None
-        assert sum(person.virtual_connections.values()) == 3
-        person.assert_totals()
-        person.client.abort()
-        await settle()
-        assert person.heard == [error]
-        person.assert_totals()
-        assert person.virtual_connections == {}
-
-    async def test_all_at_once(self, person_of):
-        person = person_of()
-        await person.client.log_on()
-        for connection in person.network.connections:
-            connection.lose(ConnectionLost("gone"))
-        await settle()
-        assert len(person.heard) == 4
-        assert person.virtual_connections == {}
-        person.assert_totals()
-        await person.client.end_startup()
-
-    async def test_a_store_that_ends_the_session(self, person_of):
-        person = person_of()
-        await person.client.log_on()
-        person.network.mail.change(
-            emsmdb.EcDoRpcExt2Request, context_handle=emsmdb.NO_CONTEXT, return_value=0x80040305
-        )
-        with pytest.raises(MapiError, match="EcDoRpcExt2 returned 0x80040305"):
-            await person.client.fetch_news()
-        (error,) = person.heard
-        assert isinstance(error, RemoteProtocolError)
-        assert person.network.mail.connection.ended == "aborted"
-        with pytest.raises(ConnectionLost):
-            await person.client.fetch_news()
-        assert person.heard == [error]
-
-
-class TestLeaving:
-    @every_type
-    async def test_taking_leave(self, person_of, name):
-        person = person_of(name)
-        await person.client.log_on()
-        opened = len(person.network.connections)
-        await person.client.log_off()
-        await settle()
-        assert person.network.ended == ["closed"] * opened
-        assert person.virtual_connections == {}
-        assert person.heard == []
-        last = {type(connection.requests[-1]) for connection in person.network.connections}
-        leave = {emsmdb.EcDoDisconnectRequest}
-        if "outlook" in name:
-            leave |= {nspi.NspiUnbindRequest, rfr.RfrGetNewDSARequest}
-        assert last == leave
-        assert person.network.mail.objects == {}
-        assert person.network.public.objects == {}
-        person.assert_totals()
-
-    @every_type
-    async def test_just_cutting(self, person_of, name):
-        person = person_of(client_type(name, disconnect="cut"))
-        await person.client.log_on()
-        before = person.network.bytes
-        await person.client.log_off()
-        await settle()
-        assert set(person.network.ended) == {"aborted"}
-        assert person.network.bytes == before
-        assert person.heard == []
-        person.assert_totals()
-
-    async def test_aborting_at_any_time(self, person_of):
-        person = person_of()
-        person.client.abort()
-        person.client.abort()
-        assert person.virtual_connections == {}
-        person.assert_totals()
-
-    @pytest.mark.parametrize(
-        "outcome", [emsmdb.EcDoAsyncWaitExResponse(1), emsmdb.EcDoAsyncWaitExResponse(), RpcFault(5), b""]
-    )
-    @pytest.mark.parametrize("disconnect", ["proper", "cut"])
-    async def test_what_is_under_way_is_not_heard_of(self, person_of, outcome, disconnect):
-        person = person_of(client_type("outlook2007-online-anywhere", disconnect=disconnect))
-        await person.client.log_on()
-        person.network.mail.end_wait(outcome)
-        person.network.public.end_wait(outcome)
-        if disconnect == "cut":
-            await person.client.log_off()
-        else:
-            person.client.abort()
-        await settle()
-        assert person.heard == []
-        person.assert_totals()
-
-    async def test_news_while_leaving_is_not_heard_of(self, person_of):
-        person = person_of()
-        await person.client.log_on()
-        person.network.mail.change(emsmdb.EcDoDisconnectRequest, return_value=0)
-        told = person.network.mail.answers[emsmdb.EcDoRpcExt2Request]
-
-        def tell_more(request):
-            person.network.mail.deliver("1.2.3 (1000 bytes)")
-            return told(request)
-
-        person.network.mail.answers[emsmdb.EcDoRpcExt2Request] = tell_more
-        with pytest.raises(WrongAnswer, match="the Inbox holds"):
-            await person.client.log_off()
-        await settle()
-        assert person.heard == []
-
-    @pytest.mark.parametrize("peer", ["mail", "public", "directory"])
-    async def test_a_loss_while_leaving_is_an_error_of_leaving(self, person_of, peer):
-        person = person_of()
-        await person.client.log_on()
-        scripted = getattr(person.network, peer)
-        kind = nspi.NspiUnbindRequest if peer == "directory" else emsmdb.EcDoDisconnectRequest
-
-        def lose(_request):
-            person.network.connection_to(scripted).lose(ConnectionLost("gone"))
-
-        scripted.answers[kind] = lose
-        with pytest.raises(ConnectionLost, match="gone"):
-            await person.client.log_off()
-        person.client.abort()
-        await settle()
-        assert person.heard == []
-        assert person.virtual_connections == {}
-        person.assert_totals()
-
-    async def test_a_count_that_is_wrong(self, person_of):
-        person = person_of()
-        await person.client.log_on()
-        person.network.mail.deliver("1.2.3 (1000 bytes)", tell=False)
-        with pytest.raises(WrongAnswer, match="the Inbox holds 1 messages, not 0"):
-            await person.client.log_off()
-        assert person.virtual_connections == {"referral": 1, "directory": 1, "mail": 1, "public_folder": 1}
-        person.client.abort()
-        assert set(person.network.ended) == {"aborted"}

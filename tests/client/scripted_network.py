@@ -1,0 +1,101 @@
+"""A whole Outlook in a test: it opens connections as ever, and each ends at a scripted peer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from loadgen.client.account import RpcProxy
+from loadgen.client.client_type import ClientType
+from loadgen.client.outlook import OutlookClient
+from loadgen.client.transport import ConnectionOptions
+from loadgen.errors import PeerError
+from loadgen.wire.pdu import SyntaxId
+from loadgen.workload import library
+
+from .scripted import ScriptedConnection, ScriptedDirectory, ScriptedReferral, make_account
+from .scripted_store import ScriptedStore
+
+ACCOUNT = make_account(3, "MBX2", "PF1")
+PROXY = RpcProxy("mail.contoso.test", 8080)
+OPTIONS = ConnectionOptions(call_timeout_s=77.0)
+EVERYBODY = [make_account(index) for index in range(120)]
+ONLINE = tuple(name for name in library.built_in_names("client") if not name.endswith("cached-anywhere"))
+"""Client types whose mailbox is on the server alone; LoadGen's cached ones are among them (facts A2)."""
+
+
+def client_type(name: str, **changes: Any) -> ClientType:
+    return msgspec.structs.replace(library.read("client", name, ClientType), **changes)
+
+
+class Network:
+    """Stands in for the network: every virtual connection that a client opens ends at a scripted peer."""
+
+    def __init__(self) -> None:
+        self.mail = ScriptedStore(ACCOUNT.display_name)
+        self.public = ScriptedStore(public=True)
+        self.directory = ScriptedDirectory(EVERYBODY)
+        self.referral = ScriptedReferral("GC7")
+        self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
+        self.connections: list[ScriptedConnection] = []
+        self.refused: dict[int, PeerError] = {}
+        self.on_open: Callable[[ScriptedConnection], None] = lambda connection: None
+
+    async def open(self, proxy, server, port, interfaces, credentials, options, probe) -> ScriptedConnection:
+        assert (proxy, credentials, options) == (PROXY, ACCOUNT.credentials, OPTIONS)
+        await asyncio.sleep(0)
+        if port in self.refused:
+            raise self.refused[port]
+        probe("connect_tcp", 1, 2)
+        peer = {
+            6001: self.public if server == "PF1" else self.mail,
+            6002: self.referral,
+            6004: self.directory,
+        }[port]
+        connection = ScriptedConnection(peer, interfaces)
+        if isinstance(peer, ScriptedStore):
+            peer.connection = connection
+        self.opened.append((server, port, tuple(interfaces)))
+        self.connections.append(connection)
+        self.on_open(connection)
+        return connection
+
+    def connection_to(self, peer: Any) -> ScriptedConnection:
+        return next(connection for connection in self.connections if connection.answer is peer)
+
+    @property
+    def ended(self) -> list[str]:
+        return [connection.ended for connection in self.connections]
+
+    @property
+    def bytes(self) -> tuple[int, int]:
+        sent = sum(connection.bytes_sent for connection in self.connections)
+        return sent, sum(connection.bytes_received for connection in self.connections)
+
+
+class Person:
+    """One client on a network of its own, and what its owner heard."""
+
+    def __init__(self, kind: str | ClientType, *, startup: bool = True) -> None:
+        self.network = Network()
+        self.layers: list[tuple[str, int, int]] = []
+        self.heard: list[Any] = []
+        self.client = OutlookClient(
+            ACCOUNT,
+            client_type(kind) if isinstance(kind, str) else kind,
+            PROXY,
+            startup=startup,
+            probe=lambda *layer: self.layers.append(layer),
+            on_notify=lambda: self.heard.append("news"),
+            on_lost=self.heard.append,
+            options=OPTIONS,
+        )
+
+    @property
+    def virtual_connections(self) -> dict[str, int]:
+        return dict(self.client.virtual_connections)
+
+    def assert_totals(self) -> None:
+        """All bytes of all connections are counted, and once."""
+        assert (self.client.bytes_sent, self.client.bytes_received) == self.network.bytes
