@@ -133,6 +133,25 @@ class NspiSession:
         _require_values("NspiGetProps", response.row, expected)
         return response.row
 
+    def template(self, display_type: int = constants.DT_MAILUSER) -> nspi.NspiGetTemplateInfoRequest:
+        """The call that asks how to show the details of an object of this type, before they are read."""
+        return nspi.NspiGetTemplateInfoRequest(
+            self._require_handle(),
+            display_type,
+            code_page=self.stat.code_page,
+            locale=self.stat.template_locale,
+        )
+
+    def take_template(self, response: nspi.NspiGetTemplateInfoResponse) -> bytes | None:
+        """The dialog ([MS-OXOABKT] 2.2.1); None if the directory has none, and no details are shown."""
+        if response.return_value == constants.NOT_FOUND:
+            return None
+        _require("NspiGetTemplateInfo", response.return_value)
+        template: bytes | None = value_of(response.row or (), tags.PidTagTemplateData)
+        if template is None:
+            raise WrongAnswer("NspiGetTemplateInfo succeeded without a template")
+        return template
+
     def resolve(self, names: Sequence[str], columns: Sequence[PropertyTag]) -> nspi.NspiResolveNamesWRequest:
         """The call that asks whom names mean, in the global address list."""
         stat = nspi.Stat(

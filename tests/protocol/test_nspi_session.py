@@ -8,7 +8,7 @@ import pytest
 from loadgen.errors import LocalProtocolError, MapiError, WrongAnswer
 from loadgen.protocol.nspi_session import AddressList, NspiSession, ResolvedName, value_of
 from loadgen.wire import nspi
-from loadgen.wire.nspi import constants
+from loadgen.wire.nspi import constants, tags
 from loadgen.wire.properties import PidTagDisplayName, PidTagSmtpAddress, PropertyValue
 
 HANDLE = b"\0\0\0\0" + bytes(range(16))
@@ -84,6 +84,7 @@ CALLS: dict[str, Callable[[NspiSession], object]] = {
     "special_table": NspiSession.special_table,
     "find": lambda session: session.find(["/o=Contoso"]),
     "read": lambda session: session.read(constants.MId(0x1001), COLUMNS),
+    "template": NspiSession.template,
     "resolve": lambda session: session.resolve(["Bob"], COLUMNS),
     "match": lambda session: session.match("Bob", 50, COLUMNS),
     "go_to": lambda session: session.go_to(0),
@@ -103,6 +104,28 @@ def test_every_call_needs_a_bound_session(call, session: NspiSession):
     session.unbind()
     with pytest.raises(LocalProtocolError):
         call(session)
+
+
+def test_template(session: NspiSession, vector):
+    assert session.template() == nspi.NspiGetTemplateInfoRequest(HANDLE, constants.DT_MAILUSER)
+    request = session.template(constants.DT_DISTLIST)
+    assert (request.display_type, request.flags) == (constants.DT_DISTLIST, constants.TI_TEMPLATE)
+    answer = nspi.NspiGetTemplateInfoResponse.decode(vector("nspi/get_template_info_response.hex"))
+    assert session.take_template(answer) == bytes(16)
+    assert session.take_template(nspi.NspiGetTemplateInfoResponse(None, constants.NOT_FOUND)) is None
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (nspi.NspiGetTemplateInfoResponse(None), WrongAnswer),
+        (nspi.NspiGetTemplateInfoResponse((PropertyValue(tags.PidTagScriptData, b""),)), WrongAnswer),
+        (nspi.NspiGetTemplateInfoResponse(None, constants.INVALID_CODEPAGE), MapiError),
+    ],
+)
+def test_templates_that_are_none(session: NspiSession, response, error):
+    with pytest.raises(error):
+        session.take_template(response)
 
 
 def test_address_lists_of_two_servers(session: NspiSession, vector):
