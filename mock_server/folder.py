@@ -24,6 +24,7 @@ from loadgen.wire.properties import (
     PidTagObjectType,
     PidTagParentFolderId,
     PidTagParentSourceKey,
+    PidTagPredecessorChangeList,
     PidTagRecordKey,
     PidTagSourceKey,
     PidTagStoreRecordKey,
@@ -31,6 +32,7 @@ from loadgen.wire.properties import (
     PropertyTag,
     Value,
 )
+from mock_server.change_history import ChangeHistory
 from mock_server.message import FULL_ACCESS, Message, PidTagParentEntryId
 from mock_server.store_identity import StoreIdentity, object_id
 
@@ -67,12 +69,14 @@ class Folder:
     """A folder with its messages in the order of their arrival; ``parent`` is None for the root alone.
 
     ``properties`` are those that clients may set; most folders share them with others of the same name.
-    ``listeners`` are called with every event in this folder.
+    ``listeners`` are called with every event in this folder. ``client_history`` is set once a client changed
+    a copy of its own and uploaded that.
     """
 
     __slots__ = (
         "associated",
         "change_counter",
+        "client_history",
         "counter",
         "created",
         "deleted_total",
@@ -109,6 +113,7 @@ class Folder:
         self.deleted_total = 0
         self.created = self.modified = now
         self.change_counter = counter
+        self.client_history: ChangeHistory | None = None
         self.listeners: list[Listener] = []
 
     @property
@@ -116,6 +121,12 @@ class Folder:
         """PidTagDisplayName, which every folder has."""
         name: str = self.properties[PidTagDisplayName]
         return name
+
+    @property
+    def history(self) -> ChangeHistory:
+        """The last change, and those before it."""
+        own_key = self.store.source_key(object_id(self.change_counter))
+        return self.client_history or ChangeHistory.of(own_key)
 
     @property
     def depth(self) -> int:
@@ -152,10 +163,6 @@ def _parent_id(folder: Folder) -> int:
     return folder.folder_id if folder.parent is None else folder.parent.folder_id
 
 
-def _change_key(folder: Folder) -> bytes:
-    return folder.store.source_key(object_id(folder.change_counter))
-
-
 def _size(folder: Folder) -> int:
     return sum(message.content.size for message in folder.messages.values())
 
@@ -170,7 +177,8 @@ FOLDER_COMPUTED: Final[Mapping[PropertyTag, Callable[[Folder], Value]]] = {
     PidTagInstanceKey: lambda folder: folder.folder_id.to_bytes(8, "little") + bytes(12),
     PidTagSourceKey: lambda folder: folder.store.source_key(folder.folder_id),
     PidTagParentSourceKey: lambda folder: folder.store.source_key(_parent_id(folder)),
-    PidTagChangeKey: _change_key,
+    PidTagChangeKey: lambda folder: folder.history.change_key,
+    PidTagPredecessorChangeList: lambda folder: folder.history.predecessor_change_list,
     PidTagFolderType: lambda folder: folder.folder_type,
     PidTagContentCount: lambda folder: len(folder.messages),
     PidTagContentUnreadCount: lambda folder: folder.unread,

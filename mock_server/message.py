@@ -46,6 +46,7 @@ from loadgen.wire.properties import (
     Value,
 )
 from loadgen.wire.recipients import RecipientRow
+from mock_server.change_history import ChangeHistory
 from mock_server.property_bag import value_size
 from mock_server.store_identity import StoreIdentity, object_id
 
@@ -139,12 +140,15 @@ class Message:
 
     ``flags`` are those of PidTagMessageFlags that are not computed. ``delivered`` is when the transport
     brought it, 0 if a client made it. ``deleted`` is what an open handle finds out when another client
-    deletes the message. ``counter`` orders messages by age.
+    deletes the message. ``counter`` orders messages by age. ``change_counter`` is that of the last change but
+    marking as read, of which ``read_counter`` is (0 before the first). ``client_history`` is set once a
+    client changed a copy of its own and uploaded that.
     """
 
     __slots__ = (
         "associated",
         "change_counter",
+        "client_history",
         "content",
         "counter",
         "created",
@@ -154,6 +158,7 @@ class Message:
         "folder_id",
         "message_id",
         "modified",
+        "read_counter",
         "status",
         "store",
     )
@@ -171,8 +176,16 @@ class Message:
         self.created = self.modified = now
         self.delivered = 0
         self.change_counter = counter
+        self.read_counter = 0
+        self.client_history: ChangeHistory | None = None
         self.status = 0
         self.deleted = False
+
+    @property
+    def history(self) -> ChangeHistory:
+        """The last change, and those before it."""
+        own_key = self.store.source_key(object_id(self.change_counter))
+        return self.client_history or ChangeHistory.of(own_key)
 
     @property
     def is_read(self) -> bool:
@@ -198,15 +211,6 @@ class Message:
 
 def _source_key(message: Message) -> bytes:
     return message.store.source_key(message.message_id)
-
-
-def _change_key(message: Message) -> bytes:
-    return message.store.source_key(object_id(message.change_counter))
-
-
-def _predecessors(message: Message) -> bytes:
-    key = _change_key(message)
-    return bytes((len(key),)) + key
 
 
 def _entry_id(message: Message) -> bytes:
@@ -243,8 +247,8 @@ MESSAGE_COMPUTED: Final[Mapping[PropertyTag, Callable[[Message], Value]]] = {
     PidTagSearchKey: lambda message: message.content.properties.get(PidTagSearchKey) or _source_key(message),
     PidTagSourceKey: _source_key,
     PidTagParentSourceKey: lambda message: message.store.source_key(message.folder_id),
-    PidTagChangeKey: _change_key,
-    PidTagPredecessorChangeList: _predecessors,
+    PidTagChangeKey: lambda message: message.history.change_key,
+    PidTagPredecessorChangeList: lambda message: message.history.predecessor_change_list,
     PidTagChangeNumber: lambda message: object_id(message.change_counter),
     PidTagAssociated: lambda message: message.associated,
     PidTagMessageSize: lambda message: message.content.size,

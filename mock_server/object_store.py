@@ -6,10 +6,12 @@ All changes go through :class:`ObjectStore`, so that whoever listens hears of ea
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from loadgen.wire.idset import GlobSet
 from loadgen.wire.properties import PropertyTag, Value
-from mock_server.folder import Folder, Listener, StoreEvent, folder_properties
+from mock_server.change_history import ChangeHistory, ClientChange
+from mock_server.folder import Folder, Listener, StoreEvent
 from mock_server.message import READ, Message, MessageContent
-from mock_server.store_identity import StoreIdentity
+from mock_server.store_identity import StoreIdentity, object_id
 
 NEW_MAIL: Final = 0x0002
 CREATED: Final = 0x0004
@@ -26,13 +28,18 @@ Clock = Callable[[], int]
 
 
 class ObjectStore:
-    """Folders and messages of one mailbox or public store."""
+    """Folders and messages of one mailbox or public store.
+
+    One row of numbers names objects and changes alike. ``reserved`` are those that clients have asked for and
+    have not yet used, for messages and folders that they make while they are not connected.
+    """
 
     def __init__(self, identity: StoreIdentity, clock: Clock) -> None:
         self.identity = identity
         self.clock = clock
         self.folders: dict[int, Folder] = {}
         self.listeners: list[Listener] = []
+        self.reserved = GlobSet()
         self._next_counter = FIRST_FREE_COUNTER
         self.created = clock()
 
@@ -42,10 +49,32 @@ class ObjectStore:
         self._next_counter += count
         return counter
 
-    def create_folder(self, parent: Folder, name: str, container_class: str, comment: str = "") -> Folder:
-        """A new folder below ``parent``."""
-        properties = folder_properties(name, container_class, comment)
-        folder = self._add_folder(self.new_counter(), parent, properties)
+    @property
+    def last_counter(self) -> int:
+        """The number that was given last: no change has a higher one."""
+        return self._next_counter - 1
+
+    def reserve_counters(self, count: int) -> int:
+        """The first of ``count`` numbers for a client's own objects."""
+        first = self.new_counter(count)
+        self.reserved = self.reserved.with_range(first, first + count - 1)
+        return first
+
+    def forget_reserved(self, low: int, high: int) -> None:
+        """No client will use the numbers from ``low`` to ``high``; those not reserved do not matter."""
+        self.reserved -= GlobSet((low, high + 1))
+
+    def create_folder(
+        self,
+        parent: Folder,
+        properties: Mapping[PropertyTag, Value],
+        *,
+        counter: int | None = None,
+        origin: ClientChange | None = None,
+    ) -> Folder:
+        """A new folder below ``parent``; a client that made it on its own gives number and ``origin``."""
+        folder = self._add_folder(self._counter_for_new(counter), parent, properties)
+        self._stamp(folder, origin)
         self._tell(StoreEvent(CREATED, folder))
         self._tell(StoreEvent(MODIFIED, parent))
         return folder
@@ -74,36 +103,60 @@ class ObjectStore:
         self._tell(StoreEvent(MODIFIED, parent))
 
     def set_folder_properties(
-        self, folder: Folder, values: Mapping[PropertyTag, Value], deleted: Iterable[PropertyTag] = ()
+        self,
+        folder: Folder,
+        values: Mapping[PropertyTag, Value],
+        deleted: Iterable[PropertyTag] = (),
+        *,
+        origin: ClientChange | None = None,
     ) -> None:
         """Change what clients may change of a folder."""
         gone = set(deleted)
         kept = {tag: value for tag, value in folder.properties.items() if tag not in gone}
         folder.properties = {**kept, **values}
-        folder.change_counter = self.new_counter()
-        folder.modified = self.clock()
+        self._stamp(folder, origin)
         self._tell(StoreEvent(MODIFIED, folder))
 
-    def new_message(self, folder: Folder, content: MessageContent, *, associated: bool = False) -> Message:
-        """A message that is not yet in its folder; :meth:`add_message` puts it there."""
-        message = Message(self.identity, self.new_counter(), folder.folder_id, content, self.clock())
+    def new_message(
+        self,
+        folder: Folder,
+        content: MessageContent,
+        *,
+        associated: bool = False,
+        counter: int | None = None,
+    ) -> Message:
+        """A message that is not yet in its folder; :meth:`add_message` puts it there.
+
+        ``counter`` is one of those reserved for clients; it is used up.
+        """
+        number = self._counter_for_new(counter)
+        message = Message(self.identity, number, folder.folder_id, content, self.clock())
         message.associated = associated
         return message
 
-    def add_message(self, message: Message, *, new_mail: bool = False) -> None:
+    def _counter_for_new(self, counter: int | None) -> int:
+        if counter is None:
+            return self.new_counter()
+        self.forget_reserved(counter, counter)
+        return counter
+
+    def add_message(
+        self, message: Message, *, new_mail: bool = False, origin: ClientChange | None = None
+    ) -> None:
         """Put a new message into its folder; ``new_mail`` says that the transport brought it."""
         folder = self.folders[message.folder_id]
-        self._insert(folder, message)
+        self._insert(folder, message, origin)
         if new_mail:
             self._tell(StoreEvent(NEW_MAIL, folder, message))
         self._tell(StoreEvent(CREATED, folder, message))
         self._tell_counts(folder)
 
-    def replace_content(self, message: Message, content: MessageContent) -> None:
+    def replace_content(
+        self, message: Message, content: MessageContent, *, origin: ClientChange | None = None
+    ) -> None:
         """What a client saved over an existing message."""
         message.content = content
-        message.change_counter = self.new_counter()
-        message.modified = self.clock()
+        self._stamp(message, origin)
         self._tell(StoreEvent(MODIFIED, self.folders[message.folder_id], message))
 
     def set_read(self, messages: Iterable[Message], *, read: bool) -> int:
@@ -111,6 +164,7 @@ class ObjectStore:
         changed = [message for message in messages if message.is_read != read]
         for message in changed:
             message.flags ^= READ
+            message.read_counter = self.new_counter()
             if not message.associated:
                 self.folders[message.folder_id].unread += -1 if read else 1
             self._tell(StoreEvent(MODIFIED, self.folders[message.folder_id], message))
@@ -128,13 +182,31 @@ class ObjectStore:
 
     def move_messages(self, source: Folder, target: Folder, messages: Iterable[Message]) -> list[Message]:
         """Move messages to another folder, where they get new ids; returns them as they are there."""
-        moved = []
-        for old in messages:
-            self._remove(source, old)
-            moved.append(self._put_copy(target, old))
-            self._tell(StoreEvent(MOVED, target, moved[-1], source, old))
+        moved = [self._move(source, target, old) for old in messages]
         self._tell_counts(source)
         self._tell_counts(target)
+        return moved
+
+    def import_move(
+        self, source: Folder, target: Folder, message: Message, counter: int, origin: ClientChange | None
+    ) -> Message:
+        """A move that a client made in its own copy, where the message is now ``counter``."""
+        moved = self._move(source, target, message, counter, origin)
+        self._tell_counts(source)
+        self._tell_counts(target)
+        return moved
+
+    def _move(
+        self,
+        source: Folder,
+        target: Folder,
+        message: Message,
+        counter: int | None = None,
+        origin: ClientChange | None = None,
+    ) -> Message:
+        self._remove(source, message)
+        moved = self._put_copy(target, message, counter, origin)
+        self._tell(StoreEvent(MOVED, target, moved, source, message))
         return moved
 
     def copy_messages(self, source: Folder, target: Folder, messages: Iterable[Message]) -> list[Message]:
@@ -146,14 +218,23 @@ class ObjectStore:
         self._tell_counts(target)
         return copies
 
-    def _put_copy(self, target: Folder, original: Message) -> Message:
-        copy = self.new_message(target, original.content, associated=original.associated)
+    def _put_copy(
+        self,
+        target: Folder,
+        original: Message,
+        counter: int | None = None,
+        origin: ClientChange | None = None,
+    ) -> Message:
+        copy = self.new_message(target, original.content, associated=original.associated, counter=counter)
         copy.flags, copy.status = original.flags, original.status
         copy.created, copy.delivered = original.created, original.delivered
-        self._insert(target, copy)
+        self._insert(target, copy, origin)
         return copy
 
-    def _insert(self, folder: Folder, message: Message) -> None:
+    def _insert(self, folder: Folder, message: Message, origin: ClientChange | None) -> None:
+        # Its number as a change is that of this moment, so a client that has seen all changes up to a number
+        # lacks none of them, however long the message was a draft.
+        self._stamp(message, origin)
         if message.associated:
             folder.associated[message.message_id] = message
             return
@@ -168,8 +249,20 @@ class ObjectStore:
         del folder.messages[message.message_id]
         folder.unread -= not message.is_read
 
+    def _stamp(self, changed: Message | Folder, origin: ClientChange | None = None) -> None:
+        """Number a change; the server made it unless ``origin`` tells of a client."""
+        changed.change_counter = self.new_counter()
+        if origin is not None:
+            changed.modified = origin.modified
+            changed.client_history = origin.history
+            return
+        changed.modified = self.clock()
+        if changed.client_history is not None:
+            own_key = self.identity.source_key(object_id(changed.change_counter))
+            changed.client_history = ChangeHistory.of(own_key, changed.client_history.latest)
+
     def _tell_counts(self, folder: Folder) -> None:
-        folder.modified = self.clock()
+        self._stamp(folder)
         self._tell(StoreEvent(MODIFIED, folder, counts=(len(folder.messages), folder.unread)))
 
     def _tell(self, event: StoreEvent) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from loadgen.wire.rop import oxcfold as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.folder import Folder
+from mock_server.folder import Folder, folder_properties
 from mock_server.message import Message
 from mock_server.rops.call import (
     ACCESS_DENIED,
@@ -42,9 +42,8 @@ def create_folder(call: RopCall, request: wire.RopCreateFolderRequest) -> RopRes
     existing = None
     folder = parent.folder.subfolder(request.display_name)
     if folder is None:
-        container_class = ""
-        store = parent.logon.store
-        folder = store.create_folder(parent.folder, request.display_name, container_class, request.comment)
+        properties = folder_properties(request.display_name, comment=request.comment)
+        folder = parent.logon.store.create_folder(parent.folder, properties)
     elif request.open_existing:
         existing = wire.ExistingFolder()
     else:

@@ -24,7 +24,7 @@ from loadgen.wire.properties import (
 from loadgen.wire.property_names import PropertyName
 from loadgen.wire.recipients import TO, exchange_recipient
 from mock_server.directory import Directory, Organisation
-from mock_server.folder import StoreEvent
+from mock_server.folder import StoreEvent, folder_properties
 from mock_server.mail import Envelope, LocalTransport, deliver
 from mock_server.mailbox import Mailbox, MailboxStore
 from mock_server.message import Attachment, MessageContent, Recipient
@@ -98,8 +98,8 @@ def test_associated_messages_do_not_count(mailbox: Mailbox) -> None:
 
 
 def test_a_folder_takes_its_messages_and_subfolders_along(mailbox: Mailbox) -> None:
-    top = mailbox.create_folder(mailbox.inbox, "top", "IPF.Note")
-    below = mailbox.create_folder(top, "below", "IPF.Note")
+    top = mailbox.create_folder(mailbox.inbox, folder_properties("top"))
+    below = mailbox.create_folder(top, folder_properties("below"))
     message = mailbox.new_message(below, NOTE)
     mailbox.add_message(message)
     assert (below.depth, top.subfolder("BELOW"), list(top.descendants())) == (4, below, [below])
