@@ -34,6 +34,17 @@ class DirectoryWork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     browses_per_day: PerDay = 0
 
 
+class CachedMode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """How a client in cached mode keeps its copy of the mailbox."""
+
+    synchronisation_delay_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    """Simulated time from a notification to the download, in which Outlook gathers more of them."""
+    server_files_sent: bool = True
+    """Whether the server files the sent copy (PidTagTargetEntryId); else the client uploads it again."""
+    compare_copy: bool = True
+    """Whether the copy is held against the mailbox, byte for byte, at log off."""
+
+
 class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of Outlook, or of LoadGen: which connections it opens, and how it behaves over them."""
 
@@ -48,6 +59,8 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     startup: StartupCounts = StartupCounts()
     directory: DirectoryWork = DirectoryWork()
     transfer: Transfer = Transfer()
+    cached: CachedMode | None = None
+    """There for a client in cached mode, which works on a copy of the mailbox."""
 
     def __post_init__(self) -> None:
         if self.directory.names_resolved_per_message and not self.connections.directory:

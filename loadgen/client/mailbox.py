@@ -6,10 +6,11 @@ from loadgen.client.account import Account
 from loadgen.client.composing import Composer
 from loadgen.client.content import Content
 from loadgen.client.inbox_view import SCREEN, InboxView
+from loadgen.client.logon import log_on_mailbox
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.store_session import StoreSession
 from loadgen.client.streams import StreamReader
-from loadgen.errors import MapiError, WrongAnswer
+from loadgen.errors import WrongAnswer
 from loadgen.protocol.emsmdb_session import UNSET, RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire import identifiers
 from loadgen.wire import properties as p
@@ -17,7 +18,6 @@ from loadgen.wire.auxiliary import AuxiliaryBlock
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl
 
 _HIERARCHY_COLUMNS = (p.PidTagFolderId, p.PidTagDisplayName, p.PidTagContentCount, p.PidTagSubfolders)
-_STORE_PROPERTIES = (p.PidTagMailboxOwnerName, p.PidTagMailboxOwnerEntryId, p.PidTagStoreSupportMask)
 _INBOX_PROPERTIES = (
     p.PidTagContentCount,
     p.PidTagContentUnreadCount,
@@ -102,7 +102,8 @@ class Mailbox:
     async def log_on(self, *about: AuxiliaryBlock) -> None:
         """Opens the session and the mailbox, and shows the Inbox, as Outlook does when it starts."""
         dn_prefix = await self.store.connect(*about)
-        logon = await self._log_on()
+        logon = await log_on_mailbox(self.store, self._account)
+        self._logon = logon.handle
         self._folders = logon.folder_ids
         sent_items = identifiers.FolderEntryId(
             logon.mailbox_guid,
@@ -111,7 +112,6 @@ class Mailbox:
         )
         outbox = self._folders[oxcstor.OUTBOX]
         self._composer = Composer(self.store, self._logon, outbox, sent_items.encode(), dn_prefix)
-        await self._check_store()
         await self._open_folders()
         await self._list_folders()
         await self._view.open(self._inbox)
@@ -169,34 +169,6 @@ class Mailbox:
         row = (await self.store.run(batch)).one(oxcprpt.RopGetPropertiesSpecificResponse).row
         count: int | None = row.get(p.PidTagContentCount)
         return count
-
-    async def _log_on(self) -> oxcstor.RopLogonPrivateResponse:
-        batch = RopBatch()
-        flags = (
-            oxcstor.HOME_LOGON | oxcstor.TAKE_OWNERSHIP | oxcstor.NO_MAIL | oxcstor.USE_PER_MDB_REPLICA_IDS
-        )
-        batch.add(
-            oxcstor.RopLogonRequest(0, batch.reserve(), oxcstor.PRIVATE, flags, essdn=self._account.legacy_dn)
-        )
-        try:
-            results = await self.store.run(batch)
-        except MapiError as error:
-            raise MapiError(f"RopLogon to {self._account.legacy_dn}", error.code) from error
-        self._logon = results.handles[0]
-        return results.one(oxcstor.RopLogonPrivateResponse)
-
-    async def _check_store(self) -> None:
-        batch = RopBatch()
-        logon = batch.use(self._logon)
-        batch.add(oxcstor.RopGetReceiveFolderRequest(0, logon, "IPM.Note"))
-        batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, logon, 0, 1, _STORE_PROPERTIES))
-        results = await self.store.run(batch)
-        arrival = results.one(oxcstor.RopGetReceiveFolderResponse).folder_id
-        if arrival != self._folders[oxcstor.INBOX]:
-            raise WrongAnswer(f"mail arrives in folder 0x{arrival:016X}, which is not the Inbox")
-        owner = results.one(oxcprpt.RopGetPropertiesSpecificResponse).row.get(p.PidTagMailboxOwnerName)
-        if owner != self._account.display_name:
-            raise WrongAnswer(f"the mailbox of {self._account.display_name} belongs to {owner}")
 
     async def _open_folders(self) -> None:
         batch = RopBatch()

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.address_book import AddressBook
+from loadgen.client.cached_mailbox import CachedMailbox
 from loadgen.client.client_type import ClientType
 from loadgen.client.identity import about_client
 from loadgen.client.mailbox import Mailbox
@@ -20,6 +21,7 @@ from loadgen.client.transport import ConnectionOptions, Probe, VirtualConnection
 from loadgen.errors import PeerError
 from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb, nspi, rfr
+from loadgen.wire.auxiliary import CACHED, CLASSIC_ONLINE
 from loadgen.wire.pdu import SyntaxId
 
 STORE_PORT: Final = 6001
@@ -86,7 +88,7 @@ class OutlookClient:
         self._first_loss: PeerError | None = None
         self._leaving = False
         self._closed_sent = self._closed_received = 0
-        self._mailbox: Mailbox
+        self._mailbox: Mailbox | CachedMailbox
         self._address_book: AddressBook | None = None
         self._public_folders: list[PublicFolders] = []
 
@@ -99,6 +101,15 @@ class OutlookClient:
     def poll_interval_s(self) -> float:
         """How often the server wants to be polled, at most; known after :meth:`log_on`."""
         return self._mailbox.store.poll_interval_s
+
+    @property
+    def synchronisation_delay_s(self) -> float:
+        """Simulated time from a notification to fetching what it tells of; 0 in online mode."""
+        return self._type.cached.synchronisation_delay_s if self._type.cached else 0.0
+
+    @property
+    def _client_mode(self) -> int:
+        return CLASSIC_ONLINE if self._type.cached is None else CACHED
 
     @property
     def bytes_sent(self) -> int:
@@ -207,17 +218,28 @@ class OutlookClient:
     async def _open_mailbox(self) -> None:
         store = await self._open_store("mail", self._account.home_server)
         store.on_news = self._notify
-        version = emsmdb.version_from_words(self._type.version_words)
-        streams = StreamReader(chained=version >= _CHAINED_READS_FROM)
-        self._mailbox = Mailbox(self._account, store, streams, time)
-        await self._timed("logon_mailbox", self._mailbox.log_on(*about_client(self._account)))
+        cached = self._type.cached
+        if cached is None:
+            version = emsmdb.version_from_words(self._type.version_words)
+            streams = StreamReader(chained=version >= _CHAINED_READS_FROM)
+            self._mailbox = Mailbox(self._account, store, streams, time)
+        else:
+            background = store
+            if self._type.connections.mail > 1:
+                background = await self._open_store("mail", self._account.home_server)
+            self._mailbox = CachedMailbox(self._account, store, background, cached, time)
+        await self._timed(
+            "logon_mailbox", self._mailbox.log_on(*about_client(self._account, self._client_mode))
+        )
         if self.notifies:
             await store.wait_for_news()
 
     async def _open_public_folders(self) -> None:
         store = await self._open_store("public_folder", self._account.public_server)
         public_folders = PublicFolders(store)
-        await self._timed("logon_public", public_folders.log_on(*about_client(self._account)))
+        await self._timed(
+            "logon_public", public_folders.log_on(*about_client(self._account, self._client_mode))
+        )
         if self.notifies:
             await store.wait_for_news()
         self._public_folders.append(public_folders)

@@ -28,16 +28,16 @@ class StoreSession:
         "_connection",
         "_failure",
         "_notifications",
-        "_session",
         "_wait",
         "_waiting",
         "on_failure",
         "on_news",
+        "session",
     )
 
     def __init__(self, connection: RpcConnection, session: EmsmdbSession) -> None:
         self._connection = connection
-        self._session = session
+        self.session = session
         self._notifications: list[RopNotifyResponse] = []
         self._wait: asyncio.Future[bytes] | None = None
         self._waiting = False
@@ -48,21 +48,25 @@ class StoreSession:
     @property
     def poll_interval_s(self) -> float:
         """How often the server wants to be asked for news, at most."""
-        return self._session.poll_interval_s
+        return self.session.poll_interval_s
 
     def columns_of(self, table: ServerObjectHandle) -> tuple[PropertyTag, ...]:
         """The columns of an open table."""
-        return self._session.columns_of(table)
+        return self.session.columns_of(table)
 
-    async def connect(self, *about: AuxiliaryBlock) -> str:
-        """Opens the session (EcDoConnectEx); returns the prefix by which recipients' names are shortened."""
-        response = await self._connection.call(self._session.connect(*about))
-        self._session.take_connected(response)
+    async def connect(self, *about: AuxiliaryBlock, link: "StoreSession | None" = None) -> str:
+        """Opens the session (EcDoConnectEx), linked to another one of the same user if there is one.
+
+        Returns the prefix by which recipients' names are shortened.
+        """
+        other = None if link is None else link.session
+        response = await self._connection.call(self.session.connect(*about, link=other))
+        self.session.take_connected(response)
         return response.dn_prefix or ""
 
     async def wait_for_news(self) -> None:
         """From now on a call waits in the server for news (EcDoAsyncConnectEx, EcDoAsyncWaitEx)."""
-        self._session.take_async_connected(await self._connection.call(self._session.connect_async()))
+        self.session.take_async_connected(await self._connection.call(self.session.connect_async()))
         self._waiting = True
         self._wait_again()
 
@@ -70,11 +74,11 @@ class StoreSession:
         """Carries out ``batch``, all of which must succeed; keeps the notifications that come along."""
         if self._failure is not None:
             raise ConnectionLost(str(self._failure))
-        response = await self._connection.call(self._session.execute(batch, chain=chain))
+        response = await self._connection.call(self.session.execute(batch, chain=chain))
         try:
-            results = self._session.take_executed(batch, response)
+            results = self.session.take_executed(batch, response)
         finally:
-            if not self._session.connected:
+            if not self.session.connected:
                 self._fail(RemoteProtocolError("the store ended the session"))
         if self._waiting and self._wait is None:
             self._wait_again()
@@ -92,7 +96,7 @@ class StoreSession:
         batch = RopBatch()
         for handle in handles:
             batch.release(batch.use(handle))
-            self._session.release(handle)
+            self.session.release(handle)
         await self.run(batch)
 
     @asynccontextmanager
@@ -119,11 +123,11 @@ class StoreSession:
     async def disconnect(self) -> None:
         """Ends the session (EcDoDisconnect); the connection stays."""
         self._stop_waiting()
-        self._session.take_disconnected(await self._connection.call(self._session.disconnect()))
+        self.session.take_disconnected(await self._connection.call(self.session.disconnect()))
 
     def _wait_again(self) -> None:
         try:
-            self._wait = self._connection.begin(self._session.wait(), _WAIT_TIMEOUT_S)
+            self._wait = self._connection.begin(self.session.wait(), _WAIT_TIMEOUT_S)
         except ConnectionLost:
             return  # the connection itself reports its loss, once for all calls
         self._wait.add_done_callback(self._waited)
@@ -133,7 +137,7 @@ class StoreSession:
             stub = wait.result()
             if wait is not self._wait:
                 return  # given up since; but asyncio complains of an outcome that nobody looked at
-            news = self._session.take_waited(EcDoAsyncWaitExResponse.decode(stub))
+            news = self.session.take_waited(EcDoAsyncWaitExResponse.decode(stub))
         except (asyncio.CancelledError, ConnectionLost):
             return
         except PeerError as error:

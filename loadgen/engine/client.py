@@ -28,6 +28,10 @@ class Client(Protocol):
         """How often the server wants to be polled (``pcmsPollsMax``), in real seconds; known after log on."""
 
     @property
+    def synchronisation_delay_s(self) -> float:
+        """Simulated time from a notification to fetching what it tells of; 0 to fetch at once."""
+
+    @property
     def bytes_sent(self) -> int:
         """TCP payload of all connections so far, closed ones included."""
 

@@ -13,7 +13,8 @@ from loadgen.workload.arrival import Schedule, ThinkTimes, falls_due
 
 NS_PER_S: Final = 1_000_000_000
 SHORTEST_POLL_NS: Final = NS_PER_S
-"""However fast the day runs, nobody polls more often than once a second."""
+SHORTEST_DELAY_NS: Final = NS_PER_S
+"""However fast the day runs, nobody polls more often than once a second, or gathers news for less."""
 AT_ONCE: Final = ThinkTimes(0, 0)
 
 
@@ -136,21 +137,38 @@ class Day:
         await self.user.perform("browse_address_book", due_ns, client.browse_address_book())
 
     def _notified(self) -> None:
-        """News is fetched at once; what comes while a fetch waits for its turn is fetched by it too."""
+        """News is fetched at once, or after the delay in which a cached client gathers more of it.
+
+        What comes while a fetch waits is fetched by it too.
+        """
         if self._news_ns is None:
             self._news_ns = self._around.clock()
             if self.user.state == "logged_on":
-                self._fetch(self._news_ns)
+                self._await_fetch(self._news_ns)
 
-    def _fetch(self, told_ns: int) -> None:
+    def _await_fetch(self, told_ns: int) -> None:
+        client = self.user.client
+        delay_s = client.synchronisation_delay_s if client is not None else 0.0
+        if not delay_s:
+            self._fetch(told_ns, told_ns)
+            return
+        delay_ns = max(SHORTEST_DELAY_NS, round(delay_s / self._around.poll_speed * NS_PER_S))
+
+        def fetch(due_ns: int, fired_ns: int) -> None:
+            self._around.recorder.lag("receive_message", due_ns, fired_ns)
+            self._fetch(told_ns, due_ns)
+
+        self._around.timers.at(told_ns + delay_ns, fetch)
+
+    def _fetch(self, told_ns: int, due_ns: int) -> None:
         if not self.user.begin(
-            "receive_message", told_ns, "mail", lambda client: self._fetch_notified(client, told_ns)
+            "receive_message", due_ns, "mail", lambda client: self._fetch_notified(client, told_ns, due_ns)
         ):
             self._news_ns = None
 
-    async def _fetch_notified(self, client: Client, told_ns: int) -> None:
+    async def _fetch_notified(self, client: Client, told_ns: int, due_ns: int) -> None:
         self._news_ns = None
-        attempt = await self.user.attempt("receive_message", told_ns, client.fetch_news())
+        attempt = await self.user.attempt("receive_message", due_ns, client.fetch_news())
         if attempt.result is None:
             self._around.recorder.plan("receive_message")
             self.user.record(attempt)
@@ -208,7 +226,7 @@ class Day:
     def _logged_on(self) -> None:
         """Fetches what was announced while logging on; a user whom nobody tells starts to poll."""
         if self._news_ns is not None:
-            self._fetch(self._news_ns)
+            self._await_fetch(self._news_ns)
         self._start_polling()
 
     def _poll_interval_ns(self, client: Client) -> int:

@@ -31,6 +31,8 @@ ROOM_CHAINED: Final = 0x18007
 
 _EC_BUFFER_TOO_SMALL = 0x47D
 _EC_SERVER_BUSY = 0x480
+_WARNING = 0x0004
+"""The upper half of a code that comes with success."""
 
 ResponseT = TypeVar("ResponseT", bound=RopResponse)
 
@@ -89,7 +91,7 @@ class RopResults(msgspec.Struct, frozen=True):
     def require_success(self) -> None:
         """Raises :class:`MapiError` for the first request that failed."""
         for response in self.responses:
-            if response.return_value != 0:
+            if response.return_value != 0 and response.return_value >> 16 != _WARNING:
                 raise MapiError(f"ROP 0x{response.rop_id:02X}", response.return_value)
 
     def all_of(self, kind: type[ResponseT]) -> list[ResponseT]:
@@ -122,6 +124,7 @@ class EmsmdbSession:
         "retries",
         "retry_delay_s",
         "session_index",
+        "time_stamp",
         "user_dn",
     )
 
@@ -137,6 +140,7 @@ class EmsmdbSession:
         self.retries = 0
         self.retry_delay_s = 0.0
         self.session_index = 0
+        self.time_stamp = 0
         self._transfer = transfer
         self._handle = emsmdb.NO_CONTEXT
         self._async_handle = emsmdb.NO_CONTEXT
@@ -148,14 +152,21 @@ class EmsmdbSession:
         """Whether there is a session context."""
         return self._handle != emsmdb.NO_CONTEXT
 
-    def connect(self, *about: AuxiliaryBlock) -> emsmdb.EcDoConnectExRequest:
-        """The call that opens the session; the blocks say who asks."""
+    def connect(
+        self, *about: AuxiliaryBlock, link: "EmsmdbSession | None" = None
+    ) -> emsmdb.EcDoConnectExRequest:
+        """The call that opens the session; the blocks say who asks.
+
+        ``link`` is another session of the same client ([MS-OXCRPC] 3.1.4.1, ulIcxrLink).
+        """
         if self.connected:
             raise LocalProtocolError("EcDoConnectEx on a session that is connected")
         return emsmdb.EcDoConnectExRequest(
             user_dn=self.user_dn,
             client_version=self.client_version,
             con_mod=_hash_of(self.user_dn),
+            session_index_link=emsmdb.NO_LINK if link is None else link.session_index,
+            time_stamp=0 if link is None else link.time_stamp,
             aux_in=self._auxiliary(*about),
         )
 
@@ -166,6 +177,7 @@ class EmsmdbSession:
             raise RemoteProtocolError("EcDoConnectEx succeeded without a session context")
         self._handle = response.context_handle
         self.session_index = response.session_index
+        self.time_stamp = response.time_stamp
         self.poll_interval_s = response.polls_max_ms / 1000
         self.retries = response.retries
         self.retry_delay_s = response.retry_delay_ms / 1000

@@ -105,6 +105,10 @@ class FakeClient:
     def poll_interval_s(self) -> float:
         return self.world.poll_interval_s
 
+    @property
+    def synchronisation_delay_s(self) -> float:
+        return self.world.synchronisation_delay_s
+
     async def _call(self, method: str) -> None:
         world = self.world
         world.calls.append((method, self.account.index, world.clock.now_ns))
@@ -167,6 +171,7 @@ class World:
         self.octets: dict[str, int] = {}
         self.notifies = True
         self.poll_interval_s = 60.0
+        self.synchronisation_delay_s = 0.0
         self.calls: list[tuple[str, int, int]] = []
         self.clients: list[FakeClient] = []
         self._message_ids = itertools.count(1)

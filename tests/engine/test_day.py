@@ -156,6 +156,32 @@ def test_what_comes_while_a_fetch_waits_is_fetched_with_it(play, world, ear):
     assert ear.times_ms("receive_message") == [(1000, 1000), *[(4500, 1000)] * 3]
 
 
+def test_a_cached_client_gathers_news_before_it_fetches(play, world, ear):
+    """Receiving is due when the delay is over; the delivery still counts to the notification."""
+    world.delays = {"fetch_news": 0.5}
+    world.synchronisation_delay_s = 30.0
+
+    async def scenario(days, around):
+        world.deliver(0, "a")
+        await asyncio.sleep(10)
+        world.deliver(0, "b")
+
+    snapshot = play(FixedSchedule(), scenario, read_per_day=0, deleted_per_day=0)
+    assert world.times_of("fetch_news") == [30.0]
+    assert snapshot.arrived == [Arrived("a", 0, 0), Arrived("b", 0, 30_500 * MS)]
+    assert ear.times_ms("receive_message") == [(500, 500)] * 2
+
+
+def test_gathering_takes_a_second_however_fast_the_day_runs(play, world):
+    world.synchronisation_delay_s = 30.0
+
+    async def scenario(days, around):
+        world.deliver(0, "a")
+
+    play(FixedSchedule(), scenario, speed=640.0, read_per_day=0, deleted_per_day=0)
+    assert world.times_of("fetch_news") == [1.0]
+
+
 def test_an_empty_answer_is_no_message(play, world):
     async def scenario(days, around):
         world.client(0).on_notify()

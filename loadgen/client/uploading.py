@@ -1,0 +1,127 @@
+"""How a cached Outlook sends: the message goes up as one stream ([MS-OXCFXICS] 3.3, [MS-OXOMSG] 3.2.4)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from loadgen.client.account import Account
+from loadgen.client.content import ATTACHMENT_NAME, Content
+from loadgen.client.logon import PrivateLogon
+from loadgen.client.store_session import StoreSession
+from loadgen.errors import WrongAnswer
+from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
+from loadgen.wire import properties as p
+from loadgen.wire.fasttransfer.elements import Property
+from loadgen.wire.fasttransfer.message import Attachment, MessageContent, Recipient
+from loadgen.wire.fasttransfer.source import FastTransferSource
+from loadgen.wire.identifiers import PRIVATE_MESSAGE, AddressBookEntryId, MessageEntryId, long_term_id
+from loadgen.wire.recipients import TO
+from loadgen.wire.rop import oxcfxics_transfer as fx
+from loadgen.wire.rop.oxcmsg import LOGON_CODE_PAGE, RopCreateMessageRequest
+from loadgen.wire.rop.oxomsg import RopTransportSendRequest
+
+_CHUNK: Final = 31 * 1024
+"""Bytes per RopFastTransferDestinationPutBuffer, beside which the other ROPs of a call find room."""
+
+_CODE_PAGE = 1252
+_LOCALE = 0x409
+_READ_AND_UNSENT = 0x9
+_BY_VALUE = 1
+_HTML_IS_BEST = 3
+
+
+def composed(
+    sender: Account, content: Content, recipients: Sequence[Account], submit_time: int
+) -> MessageContent:
+    """The message as Outlook keeps it in its own Outbox; ``submit_time`` is a FILETIME."""
+    values = (
+        (p.PidTagMessageClass, "IPM.Note"),
+        (p.PidTagImportance, 1),
+        (p.PidTagPriority, 0),
+        (p.PidTagSensitivity, 0),
+        (p.PidTagSubject, content.subject),
+        (p.PidTagSubjectPrefix, ""),
+        (p.PidTagNormalizedSubject, content.subject),
+        (p.PidTagConversationTopic, content.subject),
+        (p.PidTagClientSubmitTime, submit_time),
+        (p.PidTagMessageFlags, _READ_AND_UNSENT),
+        (p.PidTagMessageCodepage, _CODE_PAGE),
+        (p.PidTagInternetCodepage, _CODE_PAGE),
+        (p.PidTagMessageLocaleId, _LOCALE),
+        (p.PidTagNativeBodyInfo, _HTML_IS_BEST),
+        (p.PidTagSenderName, sender.display_name),
+        (p.PidTagSenderAddressType, "EX"),
+        (p.PidTagSenderEmailAddress, sender.legacy_dn),
+        (p.PidTagSentRepresentingName, sender.display_name),
+        (p.PidTagSentRepresentingAddressType, "EX"),
+        (p.PidTagSentRepresentingEmailAddress, sender.legacy_dn),
+        (p.PidTagHtml, content.html),
+    )
+    return MessageContent(
+        tuple(Property(tag, value) for tag, value in values),
+        tuple(_recipient(row_id, account) for row_id, account in enumerate(recipients)),
+        (_attachment(content),),
+    )
+
+
+def target_entry_id(logon: PrivateLogon, sent_items: int, message_id: int) -> bytes:
+    """The entry id that the copy in Sent Items is to have, so that it need not be uploaded again."""
+    return MessageEntryId(
+        logon.mailbox_guid,
+        PRIVATE_MESSAGE,
+        long_term_id(logon.replica_guid, sent_items),
+        long_term_id(logon.replica_guid, message_id),
+    ).encode()
+
+
+async def send(
+    store: StoreSession, logon: PrivateLogon, transport_folder: int, message: MessageContent
+) -> None:
+    """Uploads ``message`` into the transport folder and has it sent; raises ``PeerError``."""
+    batch = RopBatch()
+    parent, created, stream = batch.use(logon.handle), batch.reserve(), batch.reserve()
+    batch.add(RopCreateMessageRequest(0, parent, created, LOGON_CODE_PAGE, transport_folder))
+    batch.add(fx.RopFastTransferDestinationConfigureRequest(0, created, stream, fx.SOURCE_COPY_TO))
+    results = await store.run(batch)
+    opened = results.handles[created]
+    async with store.lent(opened):
+        await upload(store, results.handles[stream], message)
+        batch = RopBatch()
+        batch.add(RopTransportSendRequest(0, batch.use(opened)))
+        await store.run(batch)
+
+
+async def upload(store: StoreSession, stream: ServerObjectHandle, message: MessageContent) -> None:
+    """Puts ``message`` into an object that takes a stream, and closes the stream."""
+    source = FastTransferSource(message.elements())
+    while not source.exhausted:
+        batch = RopBatch()
+        index = batch.use(stream)
+        data = source.read(_CHUNK)
+        batch.add(fx.RopFastTransferDestinationPutBufferRequest(0, index, data))
+        if source.exhausted:
+            batch.release(index)
+        taken = (await store.run(batch)).one(fx.RopFastTransferDestinationPutBufferResponse).buffer_used_size
+        if taken != len(data):
+            raise WrongAnswer(f"RopFastTransferDestinationPutBuffer took {taken} of {len(data)} bytes")
+
+
+def _recipient(row_id: int, account: Account) -> Recipient:
+    values = (
+        (p.PidTagRecipientType, TO),
+        (p.PidTagDisplayName, account.display_name),
+        (p.PidTagAddressType, "EX"),
+        (p.PidTagEmailAddress, account.legacy_dn),
+        (p.PidTagSmtpAddress, account.smtp),
+        (p.PidTagEntryId, AddressBookEntryId(account.legacy_dn).encode()),
+    )
+    return Recipient(row_id, tuple(Property(tag, value) for tag, value in values))
+
+
+def _attachment(content: Content) -> Attachment:
+    values = (
+        (p.PidTagAttachMethod, _BY_VALUE),
+        (p.PidTagRenderingPosition, 0xFFFFFFFF),
+        (p.PidTagAttachLongFilename, ATTACHMENT_NAME),
+        (p.PidTagAttachDataBinary, content.attachment),
+    )
+    return Attachment(0, tuple(Property(tag, value) for tag, value in values))
