@@ -6,6 +6,7 @@ from loadgen.errors import WireError
 from loadgen.wire.http import parse_basic
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
+from mock_server.proxy import ChannelTable
 from mock_server.topology import Topology
 
 
@@ -32,13 +33,16 @@ def back_ends(topology: Topology) -> dict[tuple[str, int], BackEnd]:
 
 
 class ClientAccess:
-    """What one client access server goes by, and counts; ``address`` is its own."""
+    """What one process of a client access server goes by, and counts; ``address`` is the server's own."""
 
     def __init__(self, topology: Topology, address: str, directory: Directory) -> None:
         self.address = address
         self.http = topology.http
         self.realm = topology.organisation.domain
         self.statistics = ProxyStatistics()
+        recycles, simulate_farm = self.statistics.recycles, self.http.simulate_farm
+        self.in_channels = ChannelTable("IN", recycles, simulate_farm=simulate_farm)
+        self.out_channels = ChannelTable("OUT", recycles, simulate_farm=simulate_farm)
         self._back_ends = back_ends(topology)
         self._password = topology.accounts.password
         self._directory = directory

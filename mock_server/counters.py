@@ -26,6 +26,9 @@ CONNECTION_COLUMNS: Final = (
 _AVERAGED_PACKETS: Final = 1024
 _SLOW_NS: Final = 2_000_000_000
 
+RECYCLE_KINDS: Final = ("IN_R1", "IN_R2", "OUT_R1", "OUT_R2")
+"""How a channel may be recycled: which one, and through another proxy process (R1) or the same (R2)."""
+
 
 class RoleCounters(msgspec.Struct, frozen=True):
     """What one process of a role reports when asked.
@@ -35,6 +38,11 @@ class RoleCounters(msgspec.Struct, frozen=True):
 
     connections: dict[str, int]
     counters: dict[str, float]
+
+
+def recycle_counters(recycles: Counter[str]) -> dict[str, float]:
+    """How many channels have been recycled, by kind; proxies and servers count each once."""
+    return {f"Mock\\Recycled Channels {kind}": recycles[kind] for kind in RECYCLE_KINDS}
 
 
 class RpcStatistics:
@@ -48,6 +56,7 @@ class RpcStatistics:
         "packets_in",
         "packets_out",
         "protocol_errors",
+        "recycles",
     )
 
     def __init__(self) -> None:
@@ -57,6 +66,7 @@ class RpcStatistics:
         self.packets_out = 0
         self.faults = 0
         self.protocol_errors = 0
+        self.recycles: Counter[str] = Counter()
         self._latencies_ns: deque[int] = deque(maxlen=_AVERAGED_PACKETS)
 
     def answered(self, latency_ns: int) -> None:
@@ -86,6 +96,7 @@ class ProxyStatistics:
         self.protocol_errors = 0
         self.bytes_to_servers = 0
         self.bytes_from_servers = 0
+        self.recycles: Counter[str] = Counter()
         self.server_connections: Counter[str] = Counter(cas_to_stores=0, cas_to_dsproxy=0, cas_to_referral=0)
         self._accepted = 0
         self._requests = 0
@@ -125,6 +136,7 @@ class ProxyStatistics:
                 "Web Service(_Total)\\Connection Attempts/sec": self._accepted,
                 "Mock\\Unauthorized Requests": self.unauthorized,
                 "Mock\\Protocol Errors": self.protocol_errors,
+                **recycle_counters(self.recycles),
             },
         )
 

@@ -6,39 +6,54 @@ from typing import Final, NamedTuple
 from loadgen.errors import RemoteProtocolError
 
 _UINT32: Final = 0xFFFFFFFF
+_ENDLESS: Final = 1 << 62
 
 
 class Sender:
     """The sending end: what its receiver has no room for waits, first in, first out.
 
     It is plugged until :meth:`opened` says how much the receiver takes. The methods put what may go into
-    ``output`` and return how many bytes that was.
+    ``output`` and return how many bytes that was. A channel may carry ``lifetime`` bytes, of which
+    ``reserve`` are not for RPC PDUs; ``left`` is what remains.
     """
 
-    __slots__ = ("_announced", "_available", "_output", "_sent", "_waiting")
+    __slots__ = ("_announced", "_available", "_output", "_reserve", "_sent", "_waiting", "left")
 
-    def __init__(self, output: bytearray) -> None:
+    def __init__(self, output: bytearray, lifetime: int = _ENDLESS, reserve: int = 0) -> None:
+        self.left = lifetime
+        self._reserve = reserve
         self._output = output
         self._waiting: deque[bytes] = deque()
         self._announced = 0
         self._available = 0
         self._sent = 0
 
+    @property
+    def queued(self) -> int:
+        """How many bytes wait."""
+        return sum(map(len, self._waiting))
+
     def opened(self, window: int) -> int:
         """The receiver has said how much it takes, in bytes."""
         self._announced = self._available = window
         return self._release()
 
+    def restart(self) -> int:
+        """The receiver counts from 0 again, in a window of the same size."""
+        self._sent = 0
+        return self.opened(self._announced)
+
+    def replace(self, output: bytearray, window: int, lifetime: int) -> int:
+        """What waits goes to another channel, as does all that follows."""
+        self._output = output
+        self._announced = window
+        self.left = lifetime
+        return self.restart()
+
     def send(self, pdu: bytes) -> int:
         """A PDU is to go, now or when there is room."""
-        size = len(pdu)
-        if self._waiting or self._available <= size:
-            self._waiting.append(pdu)
-            return 0
-        self._output += pdu
-        self._available -= size
-        self._sent = (self._sent + size) & _UINT32
-        return size
+        self._waiting.append(pdu)
+        return self._release() if len(self._waiting) == 1 else 0
 
     def acknowledged(self, bytes_received: int, available_window: int) -> int:
         """The receiver has taken some; raises :class:`RemoteProtocolError` for an ack that cannot be true."""
@@ -54,13 +69,17 @@ class Sender:
 
     def _release(self) -> int:
         released = 0
-        while self._waiting and self._available > len(self._waiting[0]):
+        while self._waiting and self._fits(len(self._waiting[0])):
             pdu = self._waiting.popleft()
             self._output += pdu
             self._available -= len(pdu)
+            self.left -= len(pdu)
             released += len(pdu)
         self._sent = (self._sent + released) & _UINT32
         return released
+
+    def _fits(self, size: int) -> bool:
+        return self._available > size and self.left - self._reserve >= size
 
 
 class Ack(NamedTuple):

@@ -1,42 +1,31 @@
-"""The two proxy roles of [MS-RPCH] 3.2.3 and 3.2.4, without sockets or a clock: one object for each channel.
+"""What the inbound and the outbound proxy roles of [MS-RPCH] share, without sockets or a clock.
 
-A channel joins the body of one HTTP request or response to one TCP connection to the RPC server. Times are
-seconds of any monotonic clock, passed in. What a peer may not send raises :class:`~loadgen.errors.PeerError`,
-upon which the owner calls ``fail`` and closes both connections; when one connection is lost, so is the other.
+A channel joins the body of one HTTP request or response to a leg, one TCP connection to the RPC server. Times
+are seconds of any monotonic clock, passed in. What a peer may not send raises
+:class:`~loadgen.errors.PeerError`, upon which the owner calls ``fail``.
+
+A channel that has carried nearly all it may is recycled: a successor takes its place. If the predecessor is a
+channel of this process, the successor takes over its leg (R2); otherwise it opens a leg of its own (R1), and
+the server brings the two together ([MS-RPCH] 3.2.1.5.3).
 """
 
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
 import msgspec
 
-from loadgen.errors import RemoteProtocolError, TimedOut
-from loadgen.wire import rts
-from loadgen.wire.http import CHANNEL_LENGTH, rpc_error_head, success_head
-from loadgen.wire.pdu import PduType
-from loadgen.wire.rts import (
-    AssociationGroupId,
-    ChannelLifetime,
-    ClientKeepalive,
-    ConnectionTimeout,
-    Cookie,
-    Destination,
-    FlowControlAck,
-    ReceiveWindowSize,
-    RtsPdu,
-    Version,
-)
-from mock_server.flow_control import ReceiveWindow, Sender
+from loadgen.errors import RemoteProtocolError
+from loadgen.wire import rts_recycling
+from loadgen.wire.http import rpc_error_head
+from loadgen.wire.rts import RtsPdu
+from mock_server.flow_control import ReceiveWindow
 from mock_server.pdu_stream import PduStream
 
 SERVER_UNAVAILABLE: Final = 0x6BA
 PROTOCOL_ERROR: Final = 0x6C0
-
-_SMALLEST_WINDOW: Final = 8192
-_LIFETIMES: Final = range(131072, 0x80000000 + 1)
-_SHORTEST_KEEPALIVE_MS: Final = 60000
-_PING: Final = rts.ping().encode()
-_UNREPORTED_PINGS: Final = 1031
 
 
 class ProxySettings(msgspec.Struct, frozen=True):
@@ -53,30 +42,74 @@ class ProxyState(Enum):
     WAIT_CLIENT = "waiting for the client's first PDU"
     CONNECTING = "connecting to the server"
     WAIT_SERVER = "waiting for the server's first PDU"
+    PLUGGED = "waiting for the end of the predecessor"
     OPEN = "open"
+    ENDING = "giving way to a successor"
+    CLOSED = "closed"
 
 
-class ProxyChannel:
-    """What the inbound and the outbound role have in common.
+class ServerLeg:
+    """A connection to the server, which belongs to one channel at a time.
 
-    ``wants_server`` turns true when the connection to the server is to be opened; the owner answers with
-    :meth:`connected`, or with :meth:`fail`.
+    Every channel has one, though that of an R2 successor is never opened. ``wake`` is called when ``output``
+    has grown or ``closed`` has turned true; the owner of the socket sets it.
     """
 
-    def __init__(self, settings: ProxySettings, content_length: int, now: float) -> None:
+    def __init__(self, channel: "ProxyChannel") -> None:
+        self.channel = channel
+        self.output = bytearray()
+        self.closed = False
+        self.wake: Callable[[], None] = _nobody
+        self._stream = PduStream(banner=True)
+
+    def receive(self, data: bytes) -> None:
+        """Bytes of the server, of which each PDU goes to the channel that owns the leg by then."""
+        for pdu in self._stream.feed(data):
+            if not self.closed:
+                self.channel.receive_from_server(pdu)
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent to the server."""
+        data = bytes(self.output)
+        self.output.clear()
+        return data
+
+    def close(self) -> None:
+        """End the connection once the output is out."""
+        self.closed = True
+        self.wake()
+
+
+class ProxyChannel(ABC):
+    """One channel. ``wake`` is called when an event of another channel has changed this one.
+
+    ``wants_server`` turns true when the connection to the server is to be opened; the owner answers with
+    :meth:`connected`, or with :meth:`fail`. ``refused`` says that a closed channel has told the client why;
+    ``recycled`` is the form in which it takes its predecessor's place, "R1" or "R2". An R2 successor and its
+    predecessor know each other until that has come to pass, and neither outlives the other before.
+    """
+
+    successor: "ProxyChannel | None"
+    predecessor: "ProxyChannel | None"
+
+    def __init__(
+        self, settings: ProxySettings, channels: "ChannelTable", content_length: int, now: float
+    ) -> None:
         self.state = ProxyState.WAIT_CLIENT
-        self.rpc_pdus = 0
+        self.leg = self._new_leg()
+        self.wake: Callable[[], None] = _nobody
+        self.refused = False
+        self.recycled = ""
+        self.cookie = b""
+        self.successor = self.predecessor = None
+        self._vc_cookie = b""
         self._settings = settings
+        self._channels = channels
         self._timeout_s = settings.connection_timeout_ms / 1000
         self._body_left = content_length
         self._last_received = now
-        self._last_sent = now
-        self._cookie = b""
-        self._hello = b""
         self._from_client = PduStream()
-        self._from_server = PduStream(banner=True)
         self._to_client = bytearray()
-        self._to_server = bytearray()
         self._received = ReceiveWindow(settings.receive_window)
 
     @property
@@ -86,22 +119,113 @@ class ProxyChannel:
 
     def connected(self) -> None:
         """The server has been reached."""
-        self._to_server += self._hello
-        self.state = ProxyState.WAIT_SERVER
+        self.state = ProxyState.PLUGGED if self.recycled else ProxyState.WAIT_SERVER
 
-    def data_to_client(self, now: float) -> bytes:
+    @abstractmethod
+    def receive_from_client(self, data: bytes, now: float) -> None:
+        """Bytes of the request's body."""
+
+    @abstractmethod
+    def receive_from_server(self, pdu: bytes) -> None:
+        """A PDU that came on the leg."""
+
+    @abstractmethod
+    def next_timeout(self) -> float | None:
+        """When :meth:`handle_timer` is to be called at the latest; None while nothing is due."""
+
+    @abstractmethod
+    def handle_timer(self, now: float) -> None:
+        """Does what is due; raises :class:`TimedOut` for a client that has been silent for too long."""
+
+    def data_to_client(self, _now: float) -> bytes:
         """What is to be sent on the HTTP connection."""
         data = bytes(self._to_client)
-        if data:
-            self._last_sent = now
         self._to_client.clear()
         return data
 
-    def data_to_server(self) -> bytes:
-        """What is to be sent on the connection to the server."""
-        data = bytes(self._to_server)
-        self._to_server.clear()
-        return data
+    def client_lost(self) -> None:
+        """The HTTP connection has gone."""
+        self.close()
+
+    def fail(self, code: int) -> None:
+        """End the channel and tell the client why ([MS-RPCH] 2.1.2.1.3), if no response has begun."""
+        if self.state is not ProxyState.CLOSED:
+            self.refused = True
+            if self._can_refuse:
+                self._to_client += rpc_error_head(code)
+            self.close()
+
+    def close(self) -> None:
+        """End the channel, its leg, and the channels of this process that are being recycled with it."""
+        if self.state is ProxyState.CLOSED:
+            return
+        self.state = ProxyState.CLOSED
+        self._channels.remove(self._vc_cookie, self)
+        self.leg.close()
+        for other in (self.predecessor, self.successor):
+            if other is not None:
+                other.close()
+                other.wake()
+
+    @property
+    @abstractmethod
+    def _can_refuse(self) -> bool:
+        """Whether the HTTP response has not begun."""
+
+    def _new_leg(self) -> ServerLeg:
+        return ServerLeg(self)
+
+    def _join(self, vc_cookie: bytes, cookie: bytes) -> None:
+        """The client has said which channel this is."""
+        self._vc_cookie = vc_cookie
+        self.cookie = cookie
+        self._channels.add(vc_cookie, self)
+
+    def _connect(self, hello: RtsPdu) -> None:
+        self.leg.output += hello.encode()
+        self.state = ProxyState.CONNECTING
+
+    def _succeed(self, vc_cookie: bytes, old: bytes, cookie: bytes, hello: RtsPdu) -> None:
+        """The client wants a successor of the channel ``old``; ``hello`` is what an R1 leg begins with."""
+        predecessor = self._channels.find(vc_cookie, old)
+        self._join(vc_cookie, cookie)
+        if predecessor is None:
+            self.recycled = "R1"
+            self._connect(hello)
+        else:
+            self.recycled = "R2"
+            predecessor.attach(self)
+            self.state = ProxyState.PLUGGED
+
+    def attach(self, successor: "ProxyChannel") -> None:
+        """An R2 successor names this channel."""
+        if self.successor is not None or self.state not in (ProxyState.OPEN, ProxyState.PLUGGED):
+            raise RemoteProtocolError(f"a successor of a channel that is {self.state.value}")
+        self.successor = successor
+        successor.predecessor = self
+        if self.state is ProxyState.OPEN:
+            self._announce()
+            self.wake()
+
+    def _open(self) -> None:
+        self.state = ProxyState.OPEN
+        if self.recycled:
+            self._channels.count(self.recycled)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell the server of an R2 successor; a channel that is plugged itself does so when it opens."""
+        if self.successor is not None:
+            self.leg.output += rts_recycling.in_r2_a2(self.successor.cookie).encode()
+
+    def _swap_legs(self, other: "ProxyChannel") -> None:
+        """Hand over a leg for one that is not used."""
+        self.leg, other.leg = other.leg, self.leg
+        self.leg.channel, other.leg.channel = self, other
+
+    def _part(self, successor: "ProxyChannel") -> None:
+        """From now on the two live apart."""
+        self.successor = successor.predecessor = None
 
     def _out_of_state(self, pdu: RtsPdu, sender: str) -> RemoteProtocolError:
         name = (
@@ -110,242 +234,40 @@ class ProxyChannel:
         return RemoteProtocolError(f"{name} from the {sender} while {self.state.value}")
 
 
-class InboundProxy(ProxyChannel):
-    """The IN channel: the client's PDUs to the server."""
+class ChannelTable:
+    """The channels of one proxy role in this process, where a successor looks for its predecessor.
 
-    def __init__(self, settings: ProxySettings, content_length: int, now: float, client_address: str) -> None:
-        super().__init__(settings, content_length, now)
-        self._client_address = client_address
-        self._outlet = Sender(self._to_server)
+    ``recycles`` counts successors under ``direction``, IN or OUT, and their form. With ``simulate_farm`` no
+    predecessor is found, as if another process had it.
+    """
 
-    def receive_from_client(self, data: bytes, now: float) -> None:
-        """Bytes of the request's body."""
-        self._last_received = now
-        self._body_left -= len(data)
-        if self._body_left < 0:
-            raise RemoteProtocolError(
-                f"{-self._body_left} bytes more than the Content-Length of the IN channel"
-            )
-        for pdu in self._from_client.feed(data):
-            if pdu[2] == PduType.RTS:
-                self._rts_from_client(RtsPdu.decode(pdu), pdu)
-            elif self.state is ProxyState.WAIT_CLIENT:
-                raise RemoteProtocolError("an RPC PDU before CONN/B1")
-            else:
-                self.rpc_pdus += 1
-                self._received.received(len(pdu))
-                self._passed_on(self._outlet.send(pdu))
+    def __init__(self, direction: str, recycles: Counter[str], *, simulate_farm: bool = False) -> None:
+        self._direction = direction
+        self._recycles = recycles
+        self._simulate_farm = simulate_farm
+        self._channels: dict[tuple[bytes, bytes], ProxyChannel] = {}
 
-    def receive_from_server(self, data: bytes) -> None:
-        """Bytes that came on the connection to the server."""
-        for pdu in self._from_server.feed(data):
-            if pdu[2] != PduType.RTS:
-                raise RemoteProtocolError("an RPC PDU from the server on an IN channel")
-            self._rts_from_server(RtsPdu.decode(pdu))
+    def add(self, vc_cookie: bytes, channel: ProxyChannel) -> None:
+        """A channel has said who it is."""
+        if not self._simulate_farm:
+            self._channels[vc_cookie, channel.cookie] = channel
 
-    def next_timeout(self) -> float | None:
-        """When :meth:`handle_timer` is to be called at the latest."""
-        return self._last_received + self._timeout_s
+    def find(self, vc_cookie: bytes, cookie: bytes) -> ProxyChannel | None:
+        """The channel that a successor names, unless another process has it."""
+        return self._channels.get((vc_cookie, cookie))
 
-    def handle_timer(self, now: float) -> None:
-        """Raises :class:`TimedOut` for a client that has been silent for the connection timeout."""
-        if now >= self._last_received + self._timeout_s:
-            raise TimedOut(f"nothing on an IN channel for {self._timeout_s:.0f} s")
+    def remove(self, vc_cookie: bytes, channel: ProxyChannel) -> None:
+        """A channel has no future any more."""
+        if self._channels.get((vc_cookie, channel.cookie)) is channel:
+            del self._channels[vc_cookie, channel.cookie]
 
-    def fail(self, code: int) -> None:
-        """Tell the client why its channel ends ([MS-RPCH] 2.1.2.1.3)."""
-        self._to_client += rpc_error_head(code)
+    def count(self, form: str) -> None:
+        """A successor has taken its predecessor's place."""
+        self._recycles[f"{self._direction}_{form}"] += 1
 
-    def _rts_from_client(self, pdu: RtsPdu, data: bytes) -> None:
-        match self.state, pdu.flags, pdu.commands:
-            case (
-                ProxyState.WAIT_CLIENT,
-                rts.NONE,
-                (
-                    Version(),
-                    Cookie(vc_cookie),
-                    Cookie(cookie),
-                    ChannelLifetime(lifetime),
-                    ClientKeepalive(keepalive_ms),
-                    AssociationGroupId(group_id),
-                ),
-            ):
-                _check_lifetime(lifetime)
-                _check_keepalive(keepalive_ms)
-                self._begin(vc_cookie, cookie, group_id)
-            case ProxyState.WAIT_CLIENT, _, _:
-                raise self._out_of_state(pdu, "client")
-            case _, rts.PING, ():
-                pass
-            case _, rts.OTHER_CMD, (ClientKeepalive(keepalive_ms),):
-                _check_keepalive(keepalive_ms)
-            case ProxyState.OPEN, rts.OTHER_CMD, (Destination(rts.OUT_PROXY), FlowControlAck()):
-                self._to_server += data
-            case _:
-                raise self._out_of_state(pdu, "client")
-
-    def _begin(self, vc_cookie: bytes, cookie: bytes, group_id: bytes) -> None:
-        self.state = ProxyState.CONNECTING
-        self._cookie = cookie
-        settings = self._settings
-        self._hello = rts.conn_b2(
-            vc_cookie,
-            cookie,
-            settings.receive_window,
-            settings.connection_timeout_ms,
-            group_id,
-            self._client_address,
-        ).encode()
-
-    def _rts_from_server(self, pdu: RtsPdu) -> None:
-        match self.state, pdu.flags, pdu.commands:
-            case ProxyState.WAIT_SERVER, rts.NONE, (ReceiveWindowSize(size), Version()):
-                self.state = ProxyState.OPEN
-                self._passed_on(self._outlet.opened(size))
-            case ProxyState.OPEN, rts.OTHER_CMD, (FlowControlAck(received, window, cookie),):
-                if cookie == self._cookie:
-                    self._passed_on(self._outlet.acknowledged(received, window))
-            case _:
-                raise self._out_of_state(pdu, "server")
-
-    def _passed_on(self, size: int) -> None:
-        ack = self._received.consumed(size)
-        if ack is not None:
-            pdu = rts.flow_control_ack_with_destination(rts.CLIENT, *ack, self._cookie)
-            self._to_server += pdu.encode()
+    def __len__(self) -> int:
+        return len(self._channels)
 
 
-class OutboundProxy(ProxyChannel):
-    """The OUT channel: the server's PDUs to the client, in the body of the HTTP response."""
-
-    def __init__(
-        self,
-        settings: ProxySettings,
-        content_length: int,
-        now: float,
-        *,
-        chunked: bool = False,
-        minimum_timeout_ms: int | None = None,
-    ) -> None:
-        super().__init__(settings, content_length, now)
-        self._timeout_ms = minimum_timeout_ms or settings.connection_timeout_ms
-        self._timeout_s = self._timeout_ms / 1000
-        self._chunked = chunked
-        self._head = b""
-        self._window = 0
-        self._unreported_pings = 0
-        self._outlet = Sender(self._to_client)
-
-    def receive_from_client(self, data: bytes, now: float) -> None:
-        """Bytes of the request's body; what comes after its Content-Length is left alone, as IIS does."""
-        self._last_received = now
-        body = data[: self._body_left]
-        self._body_left -= len(body)
-        for pdu in self._from_client.feed(body):
-            if pdu[2] != PduType.RTS:
-                raise RemoteProtocolError("an RPC PDU from the client on an OUT channel")
-            self._rts_from_client(RtsPdu.decode(pdu))
-
-    def connected(self) -> None:
-        """The server has been reached: only now does the HTTP response begin."""
-        super().connected()
-        self._head = success_head(None if self._chunked else CHANNEL_LENGTH)
-        self._to_client += rts.conn_a3(self._timeout_ms).encode()
-
-    def receive_from_server(self, data: bytes) -> None:
-        """Bytes that came on the connection to the server."""
-        for pdu in self._from_server.feed(data):
-            if pdu[2] == PduType.RTS:
-                self._rts_from_server(RtsPdu.decode(pdu), pdu)
-            elif self.state is not ProxyState.OPEN:
-                raise RemoteProtocolError("an RPC PDU before CONN/C1")
-            else:
-                self.rpc_pdus += 1
-                self._received.received(len(pdu))
-                self._passed_on(self._outlet.send(pdu))
-
-    def next_timeout(self) -> float | None:
-        """When :meth:`handle_timer` is to be called at the latest; None while it is the server's turn."""
-        if self.state is ProxyState.WAIT_CLIENT:
-            return self._last_received + self._timeout_s
-        if self.state is ProxyState.OPEN:
-            return self._last_sent + self._timeout_s / 2
-        return None
-
-    def handle_timer(self, now: float) -> None:
-        """Pings a client that has heard nothing for half the timeout; gives up one without CONN/A1."""
-        due = self.next_timeout()
-        if due is None or now < due:
-            return
-        if self.state is ProxyState.WAIT_CLIENT:
-            raise TimedOut(f"no CONN/A1 within {self._timeout_s:.0f} s")
-        self._to_client += _PING
-        self._unreported_pings += len(_PING)
-        if self._unreported_pings > _UNREPORTED_PINGS:
-            self._to_server += rts.ping_traffic_sent(self._unreported_pings).encode()
-            self._unreported_pings = 0
-
-    def fail(self, code: int) -> None:
-        """Tell the client why its channel ends ([MS-RPCH] 2.1.2.1.3), if the response has not begun yet."""
-        if self.state in (ProxyState.WAIT_CLIENT, ProxyState.CONNECTING):
-            self._to_client += rpc_error_head(code)
-            self._chunked = False
-
-    def data_to_client(self, now: float) -> bytes:
-        """What is to be sent on the HTTP connection: the head once, then PDUs, bare or as one chunk."""
-        head, self._head = self._head, b""
-        data = super().data_to_client(now)
-        if data and self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        return head + data
-
-    def _rts_from_client(self, pdu: RtsPdu) -> None:
-        match self.state, pdu.flags, pdu.commands:
-            case (
-                ProxyState.WAIT_CLIENT,
-                rts.NONE,
-                (Version(), Cookie(vc_cookie), Cookie(cookie), ReceiveWindowSize(window)),
-            ):
-                if window < _SMALLEST_WINDOW:
-                    raise RemoteProtocolError(f"a receive window of {window} bytes")
-                self.state = ProxyState.CONNECTING
-                self._cookie = cookie
-                self._window = window
-                settings = self._settings
-                hello = rts.conn_a2(vc_cookie, cookie, settings.channel_lifetime, settings.receive_window)
-                self._hello = hello.encode()
-            case _:
-                raise self._out_of_state(pdu, "client")
-
-    def _rts_from_server(self, pdu: RtsPdu, data: bytes) -> None:
-        match self.state, pdu.flags, pdu.commands:
-            case ProxyState.WAIT_SERVER, rts.NONE, (Version(), ReceiveWindowSize(), ConnectionTimeout()):
-                self.state = ProxyState.OPEN
-                self._to_client += data
-                self._outlet.opened(self._window)
-            case ProxyState.OPEN, rts.OTHER_CMD, (Destination(rts.CLIENT), FlowControlAck()):
-                self._to_client += data
-            case (
-                ProxyState.OPEN,
-                rts.OTHER_CMD,
-                (Destination(rts.OUT_PROXY), FlowControlAck(received, window, cookie)),
-            ):
-                if cookie == self._cookie:
-                    self._passed_on(self._outlet.acknowledged(received, window))
-            case _:
-                raise self._out_of_state(pdu, "server")
-
-    def _passed_on(self, size: int) -> None:
-        ack = self._received.consumed(size)
-        if ack is not None:
-            self._to_server += rts.flow_control_ack(*ack, self._cookie).encode()
-
-
-def _check_lifetime(size: int) -> None:
-    if size not in _LIFETIMES:
-        raise RemoteProtocolError(f"a channel lifetime of {size} bytes")
-
-
-def _check_keepalive(milliseconds: int) -> None:
-    if 0 < milliseconds < _SHORTEST_KEEPALIVE_MS:
-        raise RemoteProtocolError(f"a keep-alive interval of {milliseconds} ms")
+def _nobody() -> None:
+    """Until somebody sets a ``wake`` of their own."""

@@ -40,12 +40,18 @@ class Accounts(_Strict, frozen=True):
 
 
 class HttpSettings(_Strict, frozen=True):
-    """What all client access servers have in common; sizes in bytes."""
+    """What all client access servers have in common; sizes in bytes.
+
+    Real channels live for 131,072 bytes and more; shorter ones are for tests of recycling, and must leave
+    room for a fragment beside what is kept for RTS PDUs. With ``simulate_farm`` a process treats its own
+    channels as another's when it looks for a predecessor, so that all recycling takes the R1 form.
+    """
 
     port: Port = 18080
     framing: Literal["plain", "chunked"] = "plain"
     receive_window: Window = 65536
-    channel_lifetime: Annotated[int, Meta(ge=131072, le=0x80000000)] = 1 << 30
+    channel_lifetime: Annotated[int, Meta(ge=10240, le=0x80000000)] = 1 << 30
+    simulate_farm: bool = False
     connection_timeout_ms: Annotated[int, Meta(ge=120000, le=14400000)] = 120000
 
     @property

@@ -9,7 +9,9 @@ from typing import Final, cast
 from loadgen.errors import PeerError
 from loadgen.wire.http import RPC_IN_DATA
 from mock_server.client_access import BackEnd, ClientAccess
-from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, InboundProxy, OutboundProxy
+from mock_server.inbound_proxy import InboundProxy
+from mock_server.outbound_proxy import OutboundProxy
+from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
 from mock_server.roles.connection import connect
 from mock_server.web import ChannelHead, HttpConnection
 
@@ -47,7 +49,7 @@ class ClientConnection(asyncio.Protocol):
         self._stop_timer()
         self._http = None
         if self._channel is not None:
-            self._channel.end()
+            self._channel.client_lost()
 
     def close_after_reply(self) -> None:
         """No more is read, and the client gets time to take what was sent before the connection ends.
@@ -92,110 +94,82 @@ class _Channel:
     def __init__(self, access: ClientAccess, client: ClientConnection, head: ChannelHead) -> None:
         self._access = access
         self._client = client
-        self._user = head.user
-        self._back_end = access.back_end(head.server, head.port)
+        self._head = head
         self._loop = asyncio.get_running_loop()
         self._role = _role(access, client, head, self._loop.time())
+        self._role.wake = self._settle
         self._state = self._role.state
-        self._server: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._ended = False
         access.statistics.channel_opened(head.user)
         self._set_timer()
 
     def from_client(self, data: bytes) -> None:
         """Bytes of the request's body."""
+        if self._role.state is ProxyState.CLOSED:
+            return
         try:
             self._role.receive_from_client(data, self._loop.time())
         except PeerError:
             self._break()
-        else:
-            self._settle()
-
-    def from_server(self, data: bytes) -> None:
-        """Bytes of the server."""
-        self._access.statistics.bytes_from_servers += len(data)
-        try:
-            self._role.receive_from_server(data)
-        except PeerError:
-            self._break()
-        else:
-            self._settle()
-
-    def server_connected(self, transport: asyncio.Transport) -> None:
-        """The connection to the server is there."""
-        if self._ended:
-            transport.abort()
-            return
-        self._server = transport
-        self._role.connected()
         self._settle()
 
-    def server_lost(self) -> None:
-        """The server has gone, and so does the client's connection."""
-        self._server = None
-        self._client.transport.close()
-        self.end()
-
-    def end(self) -> None:
-        """The channel is over: whatever of it is left closes."""
-        if self._ended:
-            return
-        self._ended = True
-        self._access.statistics.channel_closed(self._user)
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._server is not None:
-            self._server.close()
+    def client_lost(self) -> None:
+        """The client's connection has gone."""
+        self._role.client_lost()
+        self._settle()
 
     def _settle(self) -> None:
+        """Bring about what an event has changed."""
         self._flush()
-        if self._role.state is not self._state:
-            self._state = self._role.state
-            self._set_timer()
-            if self._role.wants_server:
-                self._connecting = self._loop.create_task(self._connect())
+        state = self._role.state
+        if state is self._state:
+            return
+        self._state = state
+        self._set_timer()
+        if state is ProxyState.CONNECTING:
+            self._connecting = self._loop.create_task(self._connect())
+        elif state is ProxyState.CLOSED:
+            self._end()
+
+    def _end(self) -> None:
+        self._access.statistics.channel_closed(self._head.user)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._role.refused:
+            self._client.close_after_reply()
+        else:
+            self._client.transport.close()
 
     def _flush(self) -> None:
         data = self._role.data_to_client(self._loop.time())
         if data:
             self._client.transport.write(data)
-        data = self._role.data_to_server()
-        if data and self._server is not None:
-            self._access.statistics.bytes_to_servers += len(data)
-            self._server.write(data)
+        self._role.leg.wake()
 
     async def _connect(self) -> None:
         statistics = self._access.statistics
         statistics.connect_attempts += 1
-        target = self._back_end
+        target = self._access.back_end(self._head.server, self._head.port)
+        leg = self._role.leg
         try:
             if target is None:
                 raise ConnectionRefusedError
             await connect(
-                lambda: _ServerConnection(self, self._access, target),
+                lambda: _ServerConnection(leg, self._access, target),
                 target.address,
                 target.port,
                 self._access.address,
             )
         except OSError:
             statistics.failed_connects += 1
-            self._give_up(SERVER_UNAVAILABLE)
+            self._role.fail(SERVER_UNAVAILABLE)
+            self._settle()
 
     def _break(self) -> None:
-        """A peer has broken the protocol, or stayed silent."""
+        """The client has broken the protocol, or stayed silent."""
         self._access.statistics.protocol_errors += 1
-        self._give_up(PROTOCOL_ERROR)
-
-    def _give_up(self, code: int) -> None:
-        if not self._ended:
-            self._role.fail(code)
-            self._flush()
-            self.end()
-            self._client.close_after_reply()
+        self._role.fail(PROTOCOL_ERROR)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -208,40 +182,65 @@ class _Channel:
             self._role.handle_timer(self._loop.time())
         except PeerError:
             self._break()
-            return
-        self._flush()
-        self._set_timer()
+            self._settle()
+        else:
+            self._flush()
+            self._set_timer()
 
 
 class _ServerConnection(asyncio.Protocol):
-    """The connection of a channel to its server."""
+    """The socket of a leg, whichever channel that belongs to."""
 
-    def __init__(self, channel: _Channel, access: ClientAccess, back_end: BackEnd) -> None:
-        self._channel = channel
+    def __init__(self, leg: ServerLeg, access: ClientAccess, back_end: BackEnd) -> None:
+        self._leg = leg
         self._statistics = access.statistics
         self._column = back_end.column
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._statistics.server_connections[self._column] += 1
-        self._channel.server_connected(cast("asyncio.Transport", transport))
+        self._transport = cast("asyncio.Transport", transport)
+        self._leg.wake = self._flush
+        if self._leg.closed:
+            self._transport.abort()
+        else:
+            self._leg.channel.connected()
+            self._leg.channel.wake()
 
     def data_received(self, data: bytes) -> None:
-        self._channel.from_server(data)
+        self._statistics.bytes_from_servers += len(data)
+        try:
+            self._leg.receive(data)
+        except PeerError:
+            self._statistics.protocol_errors += 1
+            self._leg.channel.fail(PROTOCOL_ERROR)
+        self._leg.channel.wake()
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._statistics.server_connections[self._column] -= 1
-        self._channel.server_lost()
+        self._transport = None
+        self._leg.channel.close()
+        self._leg.channel.wake()
+
+    def _flush(self) -> None:
+        if self._transport is None:
+            return
+        data = self._leg.data_to_send()
+        if data:
+            self._statistics.bytes_to_servers += len(data)
+            self._transport.write(data)
+        if self._leg.closed:
+            self._transport.close()
 
 
-def _role(
-    access: ClientAccess, client: ClientConnection, head: ChannelHead, now: float
-) -> InboundProxy | OutboundProxy:
+def _role(access: ClientAccess, client: ClientConnection, head: ChannelHead, now: float) -> ProxyChannel:
     settings = access.http.proxy
     if head.method == RPC_IN_DATA:
         address: str = client.transport.get_extra_info("peername")[0]
-        return InboundProxy(settings, head.content_length, now, address)
+        return InboundProxy(settings, access.in_channels, head.content_length, now, address)
     return OutboundProxy(
         settings,
+        access.out_channels,
         head.content_length,
         now,
         chunked=access.http.framing == "chunked" and head.http_minor > 0,

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from loadgen.errors import PeerError
-from mock_server.counters import RoleCounters, RpcStatistics
+from mock_server.counters import RoleCounters, RpcStatistics, recycle_counters
+from mock_server.leg import Leg
 from mock_server.roles.connection import BACKLOG
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import Leg, RpcServer
+from mock_server.server import RpcServer
 from mock_server.topology import ServerTable, Topology
 
 CounterNames = Mapping[str, Callable[[RpcServer], float]]
@@ -39,7 +40,7 @@ class RpcServerRole:
         counters["Mock\\Pending Calls"] = figures.outstanding
         counters["Mock\\RPC Faults"] = figures.faults
         counters["Mock\\Protocol Errors"] = figures.protocol_errors
-        return RoleCounters({self._column: self.connections}, counters)
+        return RoleCounters({self._column: self.connections}, counters | recycle_counters(figures.recycles))
 
     def watch(self) -> None:
         """See to it that legs which wait in vain are closed in time."""

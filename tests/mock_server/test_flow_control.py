@@ -95,3 +95,35 @@ def test_a_receiver_keeps_to_what_it_promised():
     receiver.received(600)
     with pytest.raises(RemoteProtocolError):
         receiver.received(1)
+
+
+def test_a_lifetime_keeps_back_what_it_has_no_room_for():
+    output = bytearray()
+    sender = Sender(output, lifetime=1000, reserve=300)
+    sender.opened(WINDOW)
+    assert [sender.send(bytes(size)) for size in (600, 101, 1)] == [600, 0, 0]
+    assert (sender.left, sender.queued) == (400, 102)
+    sender.left += 1
+    assert sender.acknowledged(600, WINDOW) == 101
+    sender.left -= 56
+    assert (sender.left, sender.queued) == (244, 1)
+
+
+def test_a_receiver_that_counts_anew():
+    sender, _ = opened(1000)
+    sender.send(bytes(900))
+    sender.send(bytes(200))
+    assert sender.restart() == 200
+    assert sender.acknowledged(200, 1000) == 0
+    with pytest.raises(RemoteProtocolError):
+        sender.acknowledged(1100, 1000)
+
+
+def test_what_waits_goes_to_another_channel():
+    sender, output = opened(1000)
+    other = bytearray()
+    for byte in b"abc":
+        sender.send(bytes((byte,)) * 600)
+    assert output == b"a" * 600
+    assert sender.replace(other, 2000, lifetime=1000) == 600
+    assert (output, other, sender.left, sender.queued) == (b"a" * 600, b"b" * 600, 400, 600)
