@@ -15,11 +15,12 @@ _SERVER_PORT = 8880
 
 
 class Said(NamedTuple):
-    """The bytes of one TCP segment; ``channel`` is IN or OUT."""
+    """The bytes of one TCP segment; ``channel`` is IN or OUT, ``port`` is the client's."""
 
     channel: str
     by_client: bool
     data: bytes
+    port: int
 
 
 def read_conversation(name: str) -> list[Said]:
@@ -39,7 +40,7 @@ def read_conversation(name: str) -> list[Said]:
             client = source if destination == _SERVER_PORT else destination
             if data.startswith(b"RPC_"):
                 channels[client] = data[4 : data.index(b"_DATA")].decode()
-            conversation.append(Said(channels[client], client == source, data))
+            conversation.append(Said(channels[client], client == source, data, client))
     return conversation
 
 
