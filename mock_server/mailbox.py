@@ -1,10 +1,10 @@
-"""Mailboxes, public folders, and the store of one server that holds them ([MS-OXCSTOR] 2.2.1.1)."""
+"""Mailboxes, and the store of one server that holds them ([MS-OXCSTOR] 2.2.1.1)."""
 
 import time
 from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from loadgen.wire.identifiers import PUBLIC_PROVIDER, AddressBookEntryId
+from loadgen.wire.identifiers import AddressBookEntryId
 from loadgen.wire.properties import (
     PidTagIpmAppointmentEntryId,
     PidTagIpmContactEntryId,
@@ -20,11 +20,12 @@ from loadgen.wire.properties import (
     PidTagReceivedRepresentingName,
     filetime_from_unix,
 )
-from mock_server.directory import Directory, Entry, Organisation
+from mock_server.directory import Directory, Entry
 from mock_server.folder import Folder, folder_properties
 from mock_server.message import MessageContent
 from mock_server.named_properties import NamedProperties
 from mock_server.object_store import Clock, ObjectStore
+from mock_server.public_store import PublicStore
 from mock_server.store_identity import StoreIdentity, object_id
 
 _ROOT: Final = 0x101
@@ -70,15 +71,6 @@ _PROPERTIES: Final = {
     for counter, _, name, container_class in _MAILBOX_FOLDERS
 }
 
-_PUBLIC_ROOT: Final = 1
-_PUBLIC_IPM: Final = 2
-_PUBLIC_NON_IPM: Final = 3
-_EFORMS: Final = 4
-_FREE_BUSY: Final = 5
-_OFFLINE_ADDRESS_BOOK: Final = 6
-_SITE_FREE_BUSY: Final = 7
-_SITE_OFFLINE_ADDRESS_BOOK: Final = 8
-
 
 class Mailbox(ObjectStore):
     """One user's folders. ``logon_folder_ids`` are the 13 that RopLogon returns, in its order."""
@@ -120,38 +112,6 @@ class Mailbox(ObjectStore):
         message = self.new_message(self.inbox, content)
         message.delivered = message.created
         self.add_message(message, new_mail=True)
-
-
-class PublicStore(ObjectStore):
-    """The public folders of one server. ``logon_folder_ids`` are the 13 that a public logon returns."""
-
-    def __init__(self, server_dn: str, organisation: Organisation, clock: Clock) -> None:
-        replica = uuid5(NAMESPACE_OID, server_dn + "/cn=Microsoft Public MDB").bytes_le
-        super().__init__(StoreIdentity(replica, PUBLIC_PROVIDER), clock)
-        address_book = f"/o={organisation.organisation}/cn=addrlists/cn=oabs/cn=Default Offline Address List"
-        for counter, parent, name in (
-            (_PUBLIC_ROOT, 0, "Public Root"),
-            (_PUBLIC_IPM, _PUBLIC_ROOT, "IPM_SUBTREE"),
-            (_PUBLIC_NON_IPM, _PUBLIC_ROOT, "NON_IPM_SUBTREE"),
-            (_EFORMS, _PUBLIC_NON_IPM, "EFORMS REGISTRY"),
-            (_FREE_BUSY, _PUBLIC_NON_IPM, "SCHEDULE+ FREE BUSY"),
-            (_OFFLINE_ADDRESS_BOOK, _PUBLIC_NON_IPM, "OFFLINE ADDRESS BOOK"),
-            (_SITE_FREE_BUSY, _FREE_BUSY, f"EX:{organisation.dn}"),
-            (_SITE_OFFLINE_ADDRESS_BOOK, _OFFLINE_ADDRESS_BOOK, address_book),
-        ):
-            above = self.folders[object_id(parent)] if parent else None
-            self._add_folder(counter, above, folder_properties(name, ""))
-        self.root = self.folders[object_id(_PUBLIC_ROOT)]
-        self.logon_folder_ids = (
-            *(object_id(counter) for counter in range(_PUBLIC_ROOT, _OFFLINE_ADDRESS_BOOK + 1)),
-            0,
-            object_id(_SITE_FREE_BUSY),
-            object_id(_SITE_OFFLINE_ADDRESS_BOOK),
-            0,
-            0,
-            0,
-            0,
-        )
 
 
 def filetime_now() -> int:

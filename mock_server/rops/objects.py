@@ -19,9 +19,10 @@ from loadgen.wire.properties import (
     Value,
 )
 from mock_server.folder import FOLDER_COMPUTED, Folder
-from mock_server.mailbox import Mailbox, PublicStore
+from mock_server.mailbox import Mailbox
 from mock_server.object_store import ObjectStore
 from mock_server.property_bag import stored_tag
+from mock_server.public_store import PublicStore
 from mock_server.rops.call import ACCESS_DENIED, COMPUTED, NOT_FOUND, NOT_SUPPORTED, RopCall, RopError
 from mock_server.session import ServerObject, Session
 
