@@ -69,14 +69,16 @@ class Folder:
     """A folder with its messages in the order of their arrival; ``parent`` is None for the root alone.
 
     ``properties`` are those that clients may set; most folders share them with others of the same name.
-    ``listeners`` are called with every event in this folder. ``client_history`` is set once a client changed
-    a copy of its own and uploaded that.
+    ``listeners`` are called with every event in this folder. ``change_counter`` is the number of the last
+    change of its properties, ``contents_counter`` that of what is in it, which its history leaves out.
+    ``client_history`` is set once a client changed a copy of its own and uploaded that.
     """
 
     __slots__ = (
         "associated",
         "change_counter",
         "client_history",
+        "contents_counter",
         "counter",
         "created",
         "deleted_total",
@@ -113,6 +115,7 @@ class Folder:
         self.deleted_total = 0
         self.created = self.modified = now
         self.change_counter = counter
+        self.contents_counter = 0
         self.client_history: ChangeHistory | None = None
         self.listeners: list[Listener] = []
 
@@ -121,6 +124,11 @@ class Folder:
         """PidTagDisplayName, which every folder has."""
         name: str = self.properties[PidTagDisplayName]
         return name
+
+    @property
+    def last_counter(self) -> int:
+        """The number of the last change that a client wants to know."""
+        return max(self.change_counter, self.contents_counter)
 
     @property
     def history(self) -> ChangeHistory:

@@ -134,6 +134,14 @@ class MessageContent(msgspec.Struct, frozen=True):
             properties, self.recipient_columns, self.recipients, self.attachments, self.size + grown - shrunk
         )
 
+    def without_properties(self, *tags: PropertyTag) -> "MessageContent":
+        """The same without some properties; attachments and recipients stay shared."""
+        shrunk = sum(value_size(tag, self.properties[tag]) for tag in tags if tag in self.properties)
+        properties = {tag: value for tag, value in self.properties.items() if tag not in tags}
+        return MessageContent(
+            properties, self.recipient_columns, self.recipients, self.attachments, self.size - shrunk
+        )
+
 
 class Message:
     """One message in one folder; times are FILETIMEs.

@@ -62,7 +62,8 @@ class ObjectStore:
 
     def forget_reserved(self, low: int, high: int) -> None:
         """No client will use the numbers from ``low`` to ``high``; those not reserved do not matter."""
-        self.reserved -= GlobSet((low, high + 1))
+        if self.reserved:
+            self.reserved -= GlobSet((low, high + 1))
 
     def create_folder(
         self,
@@ -73,7 +74,8 @@ class ObjectStore:
         origin: ClientChange | None = None,
     ) -> Folder:
         """A new folder below ``parent``; a client that made it on its own gives number and ``origin``."""
-        folder = self._add_folder(self._counter_for_new(counter), parent, properties)
+        folder = self._add_folder(counter or self.new_counter(), parent, properties)
+        self.forget_reserved(folder.counter, folder.counter)
         self._stamp(folder, origin)
         self._tell(StoreEvent(CREATED, folder))
         self._tell(StoreEvent(MODIFIED, parent))
@@ -127,18 +129,12 @@ class ObjectStore:
     ) -> Message:
         """A message that is not yet in its folder; :meth:`add_message` puts it there.
 
-        ``counter`` is one of those reserved for clients; it is used up.
+        ``counter`` is one of those reserved for clients, which is used up then.
         """
-        number = self._counter_for_new(counter)
+        number = counter or self.new_counter()
         message = Message(self.identity, number, folder.folder_id, content, self.clock())
         message.associated = associated
         return message
-
-    def _counter_for_new(self, counter: int | None) -> int:
-        if counter is None:
-            return self.new_counter()
-        self.forget_reserved(counter, counter)
-        return counter
 
     def add_message(
         self, message: Message, *, new_mail: bool = False, origin: ClientChange | None = None
@@ -235,6 +231,7 @@ class ObjectStore:
         # Its number as a change is that of this moment, so a client that has seen all changes up to a number
         # lacks none of them, however long the message was a draft.
         self._stamp(message, origin)
+        self.forget_reserved(message.counter, message.counter)
         if message.associated:
             folder.associated[message.message_id] = message
             return
@@ -262,7 +259,8 @@ class ObjectStore:
             changed.client_history = ChangeHistory.of(own_key, changed.client_history.latest)
 
     def _tell_counts(self, folder: Folder) -> None:
-        self._stamp(folder)
+        folder.modified = self.clock()
+        folder.contents_counter = self.new_counter()
         self._tell(StoreEvent(MODIFIED, folder, counts=(len(folder.messages), folder.unread)))
 
     def _tell(self, event: StoreEvent) -> None:

@@ -79,3 +79,14 @@ class StoreIdentity(msgspec.Struct, frozen=True):
         kind = PUBLIC_MESSAGE if self.is_public else PRIVATE_MESSAGE
         folder, message = self.long_term_id(folder_id), self.long_term_id(message_id)
         return MessageEntryId(self.provider, kind, folder, message).encode()
+
+    def message_ids(self, entry_id: bytes) -> tuple[int, int] | None:
+        """The folder and the message that an entry id names; None unless they are of this store."""
+        try:
+            named = MessageEntryId.decode(entry_id)
+        except WireError:
+            return None
+        folder, message = self.short_id(named.folder), self.short_id(named.message)
+        if named.provider != self.provider or folder is None or message is None:
+            return None
+        return folder, message

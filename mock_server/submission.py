@@ -1,8 +1,10 @@
 """What becomes of a message that is sent ([MS-OXOMSG] 3.2.4.1): who gets it, where the sender's copy goes."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+import msgspec
 
 from loadgen.errors import WireError
 from loadgen.wire.identifiers import AddressBookEntryId
@@ -34,6 +36,7 @@ from loadgen.wire.properties import (
 from loadgen.wire.property_names import PropertyName
 from loadgen.wire.recipients import BCC, RecipientRow
 from mock_server.directory import Entry
+from mock_server.folder import Folder
 from mock_server.mail import Envelope, MailTransport
 from mock_server.mailbox import Mailbox, MailboxStore
 from mock_server.message import FROM_ME, READ, Message, MessageContent
@@ -59,17 +62,51 @@ _PLACE_OF_THE_REPRESENTED: Final = (
 )
 
 
-def speaks_for(sender: Entry, message: Message) -> bool:
+class SentPlace(msgspec.Struct, frozen=True):
+    """Where the copy of a sent message goes, and the number that the client has reserved for it."""
+
+    folder: Folder
+    counter: int
+
+
+def speaks_for(sender: Entry, content: MessageContent) -> bool:
     """Whether the message is in the sender's own name: nobody here may send for others."""
-    entry_id = message.content.properties.get(PidTagSentRepresentingEntryId)
+    entry_id = content.properties.get(PidTagSentRepresentingEntryId)
     return entry_id is None or _dn_of(entry_id).lower() == sender.dn.lower()
 
 
 def send(store: MailboxStore, transport: MailTransport, sender: Mailbox, message: Message) -> None:
     """Deliver a message of ``sender``'s by ``transport``; the sender's copy leaves the Outbox."""
-    content = message.content.with_properties(_sending_properties(store, sender, message))
+    content = _stamped(store, sender, message, message.content)
     sender.replace_content(message, content)
     _leave_outbox(sender, message)
+    _deliver(store, transport, sender, content)
+
+
+def transport_send(
+    store: MailboxStore,
+    transport: MailTransport,
+    sender: Mailbox,
+    message: Message,
+    content: MessageContent,
+    place: SentPlace | None,
+) -> None:
+    """Deliver a message that a client in cached mode uploaded; nothing stays but a copy at ``place``."""
+    content = _stamped(store, sender, message, content)
+    if place is not None:
+        copy = sender.new_message(place.folder, content, counter=place.counter)
+        copy.flags = READ | FROM_ME
+        sender.add_message(copy)
+    _deliver(store, transport, sender, content)
+
+
+def _stamped(
+    store: MailboxStore, sender: Mailbox, message: Message, content: MessageContent
+) -> MessageContent:
+    return content.with_properties(_sending_properties(store, sender, message, content.properties))
+
+
+def _deliver(store: MailboxStore, transport: MailTransport, sender: Mailbox, content: MessageContent) -> None:
     delivered = _without_blind_copies(content)
     by_server: defaultdict[str, list[str]] = defaultdict(list)
     unknown = []
@@ -85,9 +122,11 @@ def send(store: MailboxStore, transport: MailTransport, sender: Mailbox, message
         sender.deliver(_non_delivery_report(store, content, unknown))
 
 
-def _sending_properties(store: MailboxStore, sender: Mailbox, message: Message) -> dict[PropertyTag, Value]:
+def _sending_properties(
+    store: MailboxStore, sender: Mailbox, message: Message, present: Mapping[PropertyTag, Value]
+) -> dict[PropertyTag, Value]:
     """What the server sets on a message that it sends ([MS-OXOMSG] 3.2.4.1)."""
-    user, present = sender.owner, message.content.properties
+    user = sender.owner
     identity = _names(user)
     defaults = {
         PidTagClientSubmitTime: store.clock(),

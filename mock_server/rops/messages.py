@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from loadgen.wire.properties import PidTagMessageFlags, PropertyTag, Value
+from mock_server.change_history import ClientChange
 from mock_server.draft import Draft
 from mock_server.message import (
     ATTACHMENT_COMPUTED,
@@ -31,7 +32,10 @@ _CLIENT_FLAGS = READ | UNMODIFIED | UNSENT | FROM_ME
 
 
 class MessageObject(PropertyHolder):
-    """A message and, as soon as the client changes it, a draft; ``is_new`` until it is in its folder."""
+    """A message and, as soon as the client changes it, a draft; ``is_new`` until it is in its folder.
+
+    ``origin`` is set if the client brings a change that it made while it was not connected.
+    """
 
     def __init__(self, logon: Logon, message: Message, *, is_new: bool, writable: bool) -> None:
         super().__init__()
@@ -39,6 +43,7 @@ class MessageObject(PropertyHolder):
         self.message = message
         self.is_new = is_new
         self.writable = writable
+        self.origin: ClientChange | None = None
         self.draft: Draft | None = Draft(message.content) if is_new else None
         self._opened_version = message.change_counter
 
@@ -94,12 +99,12 @@ class MessageObject(PropertyHolder):
                 raise RopError(OBJECT_DELETED)
             self.message.content = draft.freeze()
             self.is_new = False
-            store.add_message(self.message)
+            store.add_message(self.message, origin=self.origin)
         else:
             if self.message.change_counter != self._opened_version and not force:
                 raise RopError(OBJECT_MODIFIED)
-            store.replace_content(self.message, draft.freeze())
-        self.draft = None
+            store.replace_content(self.message, draft.freeze(), origin=self.origin)
+        self.draft = self.origin = None
         self._opened_version = self.message.change_counter
 
     def attachments(self) -> Iterable[Attachment]:

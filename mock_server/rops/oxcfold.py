@@ -7,6 +7,7 @@ from loadgen.wire.rop import oxcfold as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
 from mock_server.folder import Folder, folder_properties
 from mock_server.message import Message
+from mock_server.object_store import FIRST_FREE_COUNTER
 from mock_server.rops.call import (
     ACCESS_DENIED,
     DUPLICATE_NAME,
@@ -21,7 +22,6 @@ from mock_server.rops.call import (
 from mock_server.rops.objects import FolderObject, find_logon
 
 _FOLDER_NOT_EMPTY: Final = 0x0000050E
-_FIRST_USER_FOLDER: Final = 0x10000
 
 
 def open_folder(call: RopCall, request: wire.RopOpenFolderRequest) -> RopResponse:
@@ -58,7 +58,7 @@ def delete_folder(call: RopCall, request: wire.RopDeleteFolderRequest) -> RopRes
     folder = parent.folder.subfolders.get(request.folder_id)
     if folder is None:
         raise RopError(NOT_FOUND)
-    if folder.counter < _FIRST_USER_FOLDER:
+    if folder.counter < FIRST_FREE_COUNTER:
         raise RopError(ACCESS_DENIED)
     flags = request.delete_folder_flags
     if (folder.messages and not flags & wire.DELETE_MESSAGES) or (
@@ -78,7 +78,7 @@ def empty_folder(call: RopCall, request: wire.RopEmptyFolderRequest) -> RopRespo
         store.delete_messages(folder, tuple(folder.associated.values()))
     stay = False
     for child in tuple(folder.subfolders.values()):
-        if child.counter < _FIRST_USER_FOLDER:
+        if child.counter < FIRST_FREE_COUNTER:
             stay = True
         else:
             store.delete_folder(child)

@@ -11,11 +11,24 @@ from loadgen.wire.buffer import Writer
 from loadgen.wire.extended_buffer import HEADER_SIZE, LARGEST_PAYLOAD
 from loadgen.wire.rop.base import RopErrorResponse, RopRequest, RopResponse
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests
+from loadgen.wire.rop.oxcfxics_transfer import RopFastTransferSourceGetBufferRequest
 from loadgen.wire.rop.oxcnotif import RopPendingResponse
 from loadgen.wire.rop.oxcprpt import RopReadStreamRequest, RopWriteStreamResponse
 from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseRequest
 from loadgen.wire.rop.oxctabl import RopQueryRowsRequest
-from mock_server.rops import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg, streams
+from mock_server.rops import (
+    oxcfold,
+    oxcfxics_download,
+    oxcfxics_transfer,
+    oxcfxics_upload,
+    oxcmsg,
+    oxcnotif,
+    oxcprpt,
+    oxcstor,
+    oxctabl,
+    oxomsg,
+    streams,
+)
 from mock_server.rops.call import (
     BufferFormatError,
     BufferTooSmallError,
@@ -26,10 +39,21 @@ from mock_server.rops.call import (
 from mock_server.rops.objects import Logon
 from mock_server.session import Session
 
+_DOCUMENTS: Final = (
+    oxcstor,
+    oxcfold,
+    oxctabl,
+    oxcmsg,
+    oxcprpt,
+    streams,
+    oxcnotif,
+    oxomsg,
+    oxcfxics_transfer,
+    oxcfxics_download,
+    oxcfxics_upload,
+)
 HANDLERS: Final[Mapping[type[RopRequest], Handler]] = {
-    rop: handler
-    for document in (oxcstor, oxcfold, oxctabl, oxcmsg, oxcprpt, streams, oxcnotif, oxomsg)
-    for rop, handler in document.HANDLERS.items()
+    rop: handler for document in _DOCUMENTS for rop, handler in document.HANDLERS.items()
 }
 
 _ANSWERED_AT: Final = (
@@ -58,6 +82,7 @@ class _Chain(msgspec.Struct, frozen=True):
 
 _CHAINS: Final[Mapping[type[RopRequest], _Chain]] = {
     RopReadStreamRequest: _Chain(streams.rest_of_read, 0x2000),
+    RopFastTransferSourceGetBufferRequest: _Chain(oxcfxics_transfer.rest_of_transfer, 0x2000),
     RopQueryRowsRequest: _Chain(oxctabl.rest_of_query, 0x8000),
 }
 _MOST_PAYLOADS: Final = 96

@@ -190,15 +190,15 @@ class RopFastTransferDestinationConfigureRequest(OpeningRequest, frozen=True, gc
 
 
 class RopFastTransferDestinationPutBufferResponse(RopResponse, frozen=True, gc=False):
-    """How many bytes were taken ([MS-OXCROPS] 2.2.12.2)."""
+    """How many bytes were taken; none on failure ([MS-OXCROPS] 2.2.12.2)."""
 
     rop_id = 0x54
     fields_present_for = EVERY_RETURN_VALUE
-    transfer_status: U16
-    in_progress_count: U16
-    total_step_count: U16
-    reserved: U8
-    buffer_used_size: U16
+    transfer_status: U16 = TRANSFER_ERROR
+    in_progress_count: U16 = 0
+    total_step_count: U16 = 0
+    reserved: U8 = 0
+    buffer_used_size: U16 = 0
 
 
 class RopFastTransferDestinationPutBufferRequest(InputRequest, frozen=True, gc=False):
