@@ -92,23 +92,6 @@ def campaign(tmp_path: Path) -> Iterator[Callable[..., Campaign]]:
             each.process.communicate()
 
 
-def test_a_small_campaign_passes_and_leaves_all_its_files(campaign):
-    run = campaign("smoke")
-    code, summary = run.finish()
-    assert (code, summary["verdict"], summary["reasons"]) == (0, "PASS", [])
-    for name, operation in summary["operations"].items():
-        assert operation["planned"] == operation["done"], name
-        assert operation["failed"] == operation["skipped"] == 0, name
-    deliver, send = (summary["operations"][name] for name in ("deliver_message", "send_message"))
-    assert deliver["done"] == 4 * send["done"] == summary["operations"]["receive_message"]["done"] > 0
-    for moment in ("peak", "steady"):
-        for column, cell in summary["connections"][moment].items():
-            assert {cell["expected"]} == {cell[party] for party in ("kernel", "mock")}, (moment, column)
-    assert {path.name for path in run.folder.iterdir()} == {
-        *("run.json", "summary.json", "latency.hlog", "timeseries.csv", "connections.csv", "events.jsonl"),
-    }
-
-
 @pytest.mark.prove
 def test_an_interrupt_leaves_results_and_nobody_behind(campaign):
     run = campaign(*LONG)
