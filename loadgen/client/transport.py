@@ -316,12 +316,8 @@ class VirtualConnection:
 
     def _flush(self, now: float) -> None:
         """Give the sockets all there is to send. Flow control bounds what piles up in them."""
-        try:
-            for pdu in self._association.pdus_to_send():
-                self._rts.send_pdu(pdu, now)
-        except PeerError as error:
-            self._fail(error)
-            return
+        for pdu in self._association.pdus_to_send():
+            self._rts.send_pdu(pdu, now)
         for link in self._links:
             data = link.channel.data_to_send()
             if data:

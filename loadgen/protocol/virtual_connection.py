@@ -60,8 +60,8 @@ class VirtualConnectionClient:
     """A virtual connection to ``server:port`` through the proxy ``host``.
 
     Making one queues both HTTP requests and, unless they are to be challenged first, CONN/A1 and CONN/B1.
-    Whatever takes something from the peer, or sends, may raise a :class:`~loadgen.errors.PeerError`; the
-    state is then CLOSED.
+    Whatever takes something from the peer, or finds that it is late, may raise a
+    :class:`~loadgen.errors.PeerError`; the state is then CLOSED.
 
     ``channels`` are those that are to have a connection to the proxy each. The tuple is another one when a
     channel has come, or has gone and is to be closed once all its data are sent.
