@@ -35,7 +35,7 @@ def conversation(*pdus: tuple[bool, bytes]) -> Conversation:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_conversations_are_folded_and_free_of_complaints(name: str) -> None:
-    capture = CAPTURES / f"{name}.pcap"
+    capture = CAPTURES / f"{name}.pcap.gz"
     (folded,) = fold(read_capture(capture, ports=[8880]))
     assert (folded.hop, len(folded.streams), len(folded.pdus)) == ("http", 2, RECORDED[name])
     assert judge_capture(capture, ports=[8880]) == []
@@ -43,7 +43,7 @@ def test_recorded_conversations_are_folded_and_free_of_complaints(name: str) -> 
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_pdus_are_encoded_as_they_were_decoded(name: str) -> None:
-    (folded,) = fold(read_capture(CAPTURES / f"{name}.pcap"))
+    (folded,) = fold(read_capture(CAPTURES / f"{name}.pcap.gz"))
     for captured in folded.pdus:
         wire = captured.data
         value = RtsPdu.decode(wire) if pdu.pdu_type(wire) == pdu.PduType.RTS else pdu.decode(wire)
@@ -53,7 +53,7 @@ def test_recorded_pdus_are_encoded_as_they_were_decoded(name: str) -> None:
 @samba.needs_samba
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_pdus_please_samba_too(name: str) -> None:
-    (folded,) = fold(read_capture(CAPTURES / f"{name}.pcap"))
+    (folded,) = fold(read_capture(CAPTURES / f"{name}.pcap.gz"))
     assert samba.complaints(captured.data for captured in folded.pdus) == []
 
 

@@ -1,5 +1,6 @@
 """Recorded conversations, as the sequence of what each side said on each channel."""
 
+import gzip
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ class Said(NamedTuple):
 
 def read_conversation(name: str) -> list[Said]:
     """A capture of one virtual connection on loopback: nothing is lost there, so segments are in order."""
-    capture = (CAPTURES / f"{name}.pcap").read_bytes()
+    capture = gzip.decompress((CAPTURES / f"{name}.pcap.gz").read_bytes())
     channels: dict[int, str] = {}
     conversation = []
     offset = _PCAP_HEADER
