@@ -7,6 +7,7 @@ from loadgen.errors import RemoteProtocolError
 
 _UINT32: Final = 0xFFFFFFFF
 _ENDLESS: Final = 1 << 62
+_LARGEST_PDU: Final = 5840
 
 
 class Sender:
@@ -92,10 +93,11 @@ class Ack(NamedTuple):
 class ReceiveWindow:
     """The receiving end: what we have promised to take, in bytes."""
 
-    __slots__ = ("_advertised", "_queued", "_received", "_size")
+    __slots__ = ("_advertised", "_enough", "_queued", "_received", "_size")
 
     def __init__(self, size: int) -> None:
         self._size = size
+        self._enough = max(size // 2, _LARGEST_PDU + 1)
         self._advertised = size
         self._queued = 0
         self._received = 0
@@ -109,9 +111,12 @@ class ReceiveWindow:
         self._queued += size
 
     def consumed(self, size: int) -> Ack | None:
-        """So much has gone on its way; the ack to send, due once less than half the window is left."""
+        """So much has gone on its way; the ack to send, if one is due.
+
+        It is once less than half the window is left, or in a small window not enough for any PDU.
+        """
         self._queued -= size
-        if not size or self._advertised >= self._size // 2:
+        if not size or self._advertised >= self._enough:
             return None
         self._advertised = self._size - self._queued
         return Ack(self._received, self._advertised)

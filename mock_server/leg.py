@@ -33,8 +33,13 @@ class Leg:
         self._on_lost: Callable[[], None] | None = None
 
     def receive(self, data: bytes, now: float) -> None:
-        """Bytes from the peer; raises :class:`PeerError`, upon which the connection ends by :meth:`lost`."""
+        """Bytes from the peer, of no interest once the leg is closed.
+
+        Raises :class:`PeerError`, upon which the connection ends by :meth:`lost`.
+        """
         for pdu in self._stream.feed(data):
+            if self.closed:
+                return
             if self._handle is not None:
                 self._handle(pdu)
             else:

@@ -199,7 +199,6 @@ class VirtualConnection:
 
     def _switch_in(self, successor: InLeg) -> None:
         """IN_R1/B1: all has come on the predecessor."""
-        self._in.leg.belongs_to(_too_late, _unmoved)
         self._in.leg.close()
         self._in = successor
         self._in_state = InState.OPEN
@@ -278,14 +277,6 @@ def _from_parting_leg(data: bytes) -> None:
 
 def _too_early(_pdu: bytes) -> None:
     raise RemoteProtocolError("a PDU on a leg that is not in use yet")
-
-
-def _too_late(_pdu: bytes) -> None:
-    raise RemoteProtocolError("a PDU on an IN leg after IN_R1/B1")
-
-
-def _unmoved() -> None:
-    """Nothing depends on a leg that has been replaced."""
 
 
 def _name(pdu: RtsPdu) -> str:
