@@ -111,8 +111,8 @@ class Composer:
         batch.add(RopCommitStreamRequest(0, stream))
         batch.release(stream)
         results = await self._store.run(batch)
-        _check_written(results, len(content.html))
-        _check_properties(results)
+        check_written(results, len(content.html))
+        check_properties(results)
         return results.handles[message]
 
     def _message_properties(self, content: Content, submit_time: int) -> tuple[PropertyValue, ...]:
@@ -155,8 +155,8 @@ class Composer:
                 batch.add(RopSaveChangesAttachmentRequest(0, parent, attachment, _SAVE_FLAGS))
                 batch.release(attachment)
             results = await self._store.run(batch)
-            _check_written(results, len(chunk))
-            _check_properties(results)
+            check_written(results, len(chunk))
+            check_properties(results)
             handles = results.handles
 
     async def _submit(
@@ -177,7 +177,7 @@ class Composer:
         batch.add(RopSetPropertiesRequest(0, index, subject))
         batch.add(RopSubmitMessageRequest(0, index))
         batch.add(RopGetPropertiesSpecificRequest(0, index, 0, 0, (p.PidTagChangeKey,)))
-        _check_properties(await self._store.run(batch))
+        check_properties(await self._store.run(batch))
 
     def _recipient_row(self, account: Account, row_id: int) -> RecipientRow:
         values = (
@@ -198,13 +198,15 @@ class Composer:
         return exchange_recipient(account.legacy_dn, account.display_name, self._dn_prefix, row)
 
 
-def _check_written(results: RopResults, size: int) -> None:
+def check_written(results: RopResults, size: int) -> None:
+    """Raises :class:`WrongAnswer` unless the only RopWriteStream of a batch took all of ``size`` bytes."""
     written = results.one(RopWriteStreamResponse).written_size
     if written != size:
         raise WrongAnswer(f"RopWriteStream took {written} of {size} bytes")
 
 
-def _check_properties(results: RopResults) -> None:
+def check_properties(results: RopResults) -> None:
+    """Raises :class:`WrongAnswer` if a property was refused that the store does not work out by itself."""
     for response in results.all_of(RopSetPropertiesResponse):
         for problem in response.problems:
             if problem.error_code != _COMPUTED:

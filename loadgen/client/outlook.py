@@ -11,6 +11,7 @@ from loadgen.client.address_book import AddressBook
 from loadgen.client.cached_mailbox import CachedMailbox
 from loadgen.client.client_type import ClientType
 from loadgen.client.identity import about_client
+from loadgen.client.local_copy import LocalCopy
 from loadgen.client.mailbox import Mailbox
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.public_folders import PublicFolders
@@ -35,12 +36,17 @@ _CHAINED_READS_FROM = (12, 0, 4207, 0)
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class OutlookClient:
     """One Outlook with all its connections; the engine's view of it is :class:`loadgen.engine.client.Client`.
 
-    ``on_notify`` is called when mail has come, ``on_lost`` once for each connection that goes away unasked;
-    neither from :meth:`log_off` or :meth:`abort` on: what is lost then is an error of logging off. All calls
-    raise :class:`~loadgen.errors.PeerError`.
+    ``on_notify`` is called when mail has come, ``on_public_news`` when the public folder store has something
+    to tell, ``on_lost`` once for each connection that goes away unasked; none of them from :meth:`log_off` or
+    :meth:`abort` on: what is lost then is an error of logging off. All calls raise
+    :class:`~loadgen.errors.PeerError`.
     """
 
     __slots__ = (
@@ -49,11 +55,13 @@ class OutlookClient:
         "_closed_received",
         "_closed_sent",
         "_connections",
+        "_copy",
         "_first_loss",
         "_leaving",
         "_mailbox",
         "_on_lost",
         "_on_notify",
+        "_on_public_news",
         "_options",
         "_probe",
         "_proxy",
@@ -73,7 +81,9 @@ class OutlookClient:
         probe: Probe,
         on_notify: Callable[[], None],
         on_lost: Callable[[PeerError], None],
+        on_public_news: Callable[[], None] = _nothing,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+        copy: LocalCopy | None = None,
     ) -> None:
         self._account = account
         self._type = client_type
@@ -81,8 +91,10 @@ class OutlookClient:
         self._startup = startup
         self._probe = probe
         self._on_notify = on_notify
+        self._on_public_news = on_public_news
         self._on_lost = on_lost
         self._options = options
+        self._copy = copy or LocalCopy()
         self._connections: dict[VirtualConnection, str] = {}
         self._starting: list[VirtualConnection] = []
         self._first_loss: PeerError | None = None
@@ -110,6 +122,11 @@ class OutlookClient:
     @property
     def _client_mode(self) -> int:
         return CLASSIC_ONLINE if self._type.cached is None else CACHED
+
+    @property
+    def _streams(self) -> StreamReader:
+        version = emsmdb.version_from_words(self._type.version_words)
+        return StreamReader(chained=version >= _CHAINED_READS_FROM)
 
     @property
     def bytes_sent(self) -> int:
@@ -169,15 +186,34 @@ class OutlookClient:
     async def read_message(self, message_id: int, expected_key: str) -> None:
         """Opens a message, reads all of it, checks that it is what was sent, and marks it read."""
         await self._mailbox.read(message_id, expected_key)
+        self._changed_copy()
 
     async def delete_message(self, message_id: int) -> None:
         """Moves a message to Deleted Items."""
         await self._mailbox.delete(message_id)
+        self._changed_copy()
 
     async def browse_address_book(self) -> None:
         """Pages through a part of the address book."""
         if self._address_book is not None:
             await self._address_book.browse()
+
+    async def browse_public_folder(self) -> None:
+        """Looks at a public folder and reads the newest post in it."""
+        await self._public_folders[0].browse()
+
+    async def post_public_folder(self, key: str) -> None:
+        """Writes the post ``key`` into a public folder, and sees it there."""
+        await self._public_folders[0].post(key)
+
+    async def publish_free_busy(self) -> None:
+        """Reads the user's own free/busy message and publishes it anew."""
+        await self._public_folders[0].publish_free_busy()
+
+    async def fetch_public_news(self) -> None:
+        """Takes what the public folder stores have to tell."""
+        for public_folders in self._public_folders:
+            await public_folders.fetch_news()
 
     async def log_off(self) -> None:
         """Takes leave, or just cuts, as the client type does, and closes everything."""
@@ -218,25 +254,28 @@ class OutlookClient:
     async def _open_mailbox(self) -> None:
         store = await self._open_store("mail", self._account.home_server)
         store.on_news = self._notify
-        cached = self._type.cached
-        if cached is None:
-            version = emsmdb.version_from_words(self._type.version_words)
-            streams = StreamReader(chained=version >= _CHAINED_READS_FROM)
-            self._mailbox = Mailbox(self._account, store, streams, time)
-        else:
-            background = store
-            if self._type.connections.mail > 1:
-                background = await self._open_store("mail", self._account.home_server)
-            self._mailbox = CachedMailbox(self._account, store, background, cached, time)
+        self._mailbox = await self._mailbox_in(store)
         await self._timed(
             "logon_mailbox", self._mailbox.log_on(*about_client(self._account, self._client_mode))
         )
         if self.notifies:
             await store.wait_for_news()
+        if isinstance(self._mailbox, CachedMailbox):
+            await self._mailbox.start()
+
+    async def _mailbox_in(self, store: StoreSession) -> Mailbox | CachedMailbox:
+        cached = self._type.cached
+        if cached is None:
+            return Mailbox(self._account, store, self._streams, time)
+        background = store
+        if self._type.connections.mail > 1:
+            background = await self._open_store("mail", self._account.home_server)
+        return CachedMailbox(self._account, store, background, self._copy, cached, time)
 
     async def _open_public_folders(self) -> None:
         store = await self._open_store("public_folder", self._account.public_server)
-        public_folders = PublicFolders(store)
+        public_folders = PublicFolders(self._account, store, self._streams, time)
+        public_folders.on_news = self._notify_of_public_news
         await self._timed(
             "logon_public", public_folders.log_on(*about_client(self._account, self._client_mode))
         )
@@ -265,6 +304,15 @@ class OutlookClient:
     def _notify(self) -> None:
         if not self._leaving:
             self._on_notify()
+
+    def _notify_of_public_news(self) -> None:
+        if not self._leaving:
+            self._on_public_news()
+
+    def _changed_copy(self) -> None:
+        """What was done to the copy is uploaded with the next news; who polls will, anyway."""
+        if self._type.cached is not None and self.notifies:
+            self._notify()
 
     def _fail(self, connection: VirtualConnection, error: PeerError) -> None:
         connection.abort()
