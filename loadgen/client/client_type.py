@@ -41,6 +41,8 @@ class CachedMode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """Simulated time from a notification to the download, in which Outlook gathers more of them."""
     server_files_sent: bool = True
     """Whether the server files the sent copy (PidTagTargetEntryId); else the client uploads it again."""
+    chained: bool = True
+    """Whether one call may bring several payloads of a download."""
     compare_copy: bool = True
     """Whether the copy is held against the mailbox, byte for byte, at log off."""
 

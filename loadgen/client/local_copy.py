@@ -1,149 +1,125 @@
-"""What a cached Outlook keeps of its mailbox: who each message is and a digest of all that it says.
+"""What a cached Outlook keeps from one connection to the next: folders, and changes to be uploaded."""
 
-Thousands of users' mail would not fit into memory, and a digest is enough to tell whether a copy is true.
-"""
-
-from hashlib import sha256
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 
-from loadgen.client.content import Content
-from loadgen.wire import properties as p
-from loadgen.wire.fasttransfer.changes import Deletions, MessageChange, ReadStateChanges
-from loadgen.wire.fasttransfer.message import MessageContent, value_of
+from loadgen.client.local_folder import LocalFolder, LocalMessage
+from loadgen.client.logon import PrivateLogon
+from loadgen.client.message import OutgoingMessage
+from loadgen.client.replica import Replica
+from loadgen.errors import WrongAnswer
 from loadgen.wire.fasttransfer.state import State
-from loadgen.wire.idset import IdSetByReplGuid
-from loadgen.wire.properties import Value
+from loadgen.wire.identifiers import object_id
+from loadgen.wire.rop import oxcstor
 
-SOURCE_KEY_SIZE: Final = 22
-"""A replica's GUID and a counter of six bytes."""
+RESERVED_IDS: Final = 0x10000
+"""How many message ids a copy asks for at once, to give to messages that it makes."""
 
-_READ = 0x1
-_COMPARED = (
-    p.PidTagMessageClass,
-    p.PidTagNormalizedSubject,
-    p.PidTagHtml,
-    p.PidTagSenderName,
-    p.PidTagSenderEmailAddress,
-    p.PidTagDisplayTo,
-    p.PidTagClientSubmitTime,
-    p.PidTagImportance,
-)
-"""What a message says; the rest tells of its place and its history."""
+_FEW_IDS: Final = 0x1000
+_FOLDERS: Final = (oxcstor.INBOX, oxcstor.SENT_ITEMS, oxcstor.DELETED_ITEMS)
 
 
-class LocalMessage(msgspec.Struct, frozen=True, gc=False):
-    """One message. ``digest`` stands for all that it says.
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """A message that was moved to Deleted Items here, and is still in the Inbox of the server."""
 
-    ``key`` is that of our own content, "" for other mail; ``true`` tells whether it is what its sender wrote.
-    """
+    old_id: int
+    new_id: int
+    predecessor_change_list: bytes
+    change_key: bytes
+
+
+class Filing(msgspec.Struct, frozen=True):
+    """A sent message that is only in the Sent Items of the copy; ``sent_at`` is a FILETIME."""
 
     message_id: int
-    source_key: bytes
-    predecessor_change_list: bytes
-    key: str
-    true: bool
-    read: bool
-    digest: bytes
-
-    @classmethod
-    def of(cls, change: MessageChange) -> "LocalMessage":
-        """The copy of a message that came in a synchronisation."""
-        header, content = change.header, change.content
-        announced = Content.from_subject(value_of(content.properties, p.PidTagNormalizedSubject, ""))
-        return cls(
-            message_id=header.message_id or 0,
-            source_key=header.source_key,
-            predecessor_change_list=header.predecessor_change_list,
-            key=announced.key if announced else "",
-            true=announced is not None and _is_true(announced, content),
-            read=bool(value_of(content.properties, p.PidTagMessageFlags, 0) & _READ),
-            digest=digest_of(content),
-        )
+    message: OutgoingMessage
+    sent_at: int
+    change_key: bytes
 
 
-class LocalFolder:
-    """The copy of one folder by message id, and the state that tells a server what is in it."""
+class LocalCopy:
+    """One user's copy, empty until the first :meth:`open`. It outlives the client that works on it.
 
-    __slots__ = ("folder_id", "messages", "state")
+    ``is_filled`` tells whether the first download is over: what comes later is news. ``reads`` are messages
+    of the Inbox that were read here; these, ``moves`` and ``filings`` stay until the server has them.
+    """
 
-    def __init__(self, folder_id: int) -> None:
-        self.folder_id = folder_id
-        self.messages: dict[int, LocalMessage] = {}
-        self.state = State(cnset_seen_fai=IdSetByReplGuid(), cnset_read=IdSetByReplGuid())
-
-    def take_change(self, change: MessageChange) -> LocalMessage | None:
-        """Keeps a message that is new or changed; returns it if it is new and no hidden one.
-
-        The state takes note at once, so a download that is interrupted goes on from here.
-        """
-        header = change.header
-        message = LocalMessage.of(change)
-        is_new = message.message_id not in self.messages
-        given = self.state.idset_given | IdSetByReplGuid.of((header.source_key,))
-        seen = self.state.cnset_seen_fai if header.associated else self.state.cnset_seen
-        if len(header.change_key) == SOURCE_KEY_SIZE:
-            seen = (seen or IdSetByReplGuid()) | IdSetByReplGuid.of((header.change_key,))
-        if header.associated:
-            self.state = msgspec.structs.replace(self.state, idset_given=given, cnset_seen_fai=seen)
-            return None
-        self.state = msgspec.structs.replace(self.state, idset_given=given, cnset_seen=seen)
-        self.messages[message.message_id] = message
-        return message if is_new else None
-
-    def take_deletions(self, deletions: Deletions) -> None:
-        """Forgets messages that are gone."""
-        for gone in (deletions.deleted, deletions.no_longer_in_scope, deletions.expired):
-            for message_id in [known for known in self.messages if known in gone]:
-                del self.messages[message_id]
-
-    def take_read_states(self, changes: ReadStateChanges) -> None:
-        """Takes note of messages that were marked read or unread elsewhere."""
-        for ids, read in ((changes.read_ids, True), (changes.unread_ids, False)):
-            for message_id in [known for known in self.messages if known in ids]:
-                self.mark(message_id, read=read)
-
-    def mark(self, message_id: int, *, read: bool) -> None:
-        """Marks a message that is here."""
-        self.messages[message_id] = msgspec.structs.replace(self.messages[message_id], read=read)
-
-    def differences(self, other: "LocalFolder") -> list[str]:
-        """Where two copies of the same folder disagree, a line for each message."""
-        problems = []
-        for message_id in self.messages.keys() | other.messages.keys():
-            mine, theirs = self.messages.get(message_id), other.messages.get(message_id)
-            if mine is None or theirs is None:
-                known = mine or theirs
-                key = known.key if known else ""
-                problems.append(f"message {key} is only in {'the mailbox' if mine is None else 'the copy'}")
-            elif (mine.digest, mine.read) != (theirs.digest, theirs.read):
-                problems.append(f"message {mine.key} differs")
-        return problems
-
-
-def digest_of(content: MessageContent) -> bytes:
-    """One value for all that a message says: its properties, recipients and attachments."""
-    total = sha256()
-
-    def add(value: Value) -> None:
-        data = value if isinstance(value, bytes) else repr(value).encode()
-        total.update(len(data).to_bytes(8, "little"))
-        total.update(data)
-
-    for tag in _COMPARED:
-        add(value_of(content.properties, tag))
-    for recipient in content.recipients:
-        add(value_of(recipient.properties, p.PidTagEmailAddress))
-        add(value_of(recipient.properties, p.PidTagDisplayName))
-    for attachment in content.attachments:
-        add(value_of(attachment.properties, p.PidTagAttachLongFilename))
-        add(value_of(attachment.properties, p.PidTagAttachDataBinary))
-    return total.digest()
-
-
-def _is_true(announced: Content, content: MessageContent) -> bool:
-    data = [value_of(attachment.properties, p.PidTagAttachDataBinary) for attachment in content.attachments]
-    return bool(
-        value_of(content.properties, p.PidTagHtml) == announced.html and data == [announced.attachment]
+    __slots__ = (
+        "_changes",
+        "_guid",
+        "_ids",
+        "_mailbox_guid",
+        "_replica",
+        "filings",
+        "folders",
+        "hierarchy",
+        "is_filled",
+        "moves",
+        "reads",
     )
+
+    def __init__(self) -> None:
+        self.folders: tuple[LocalFolder, ...] = ()
+        self.hierarchy = State()
+        self.is_filled = False
+        self.reads: list[int] = []
+        self.moves: list[Move] = []
+        self.filings: list[Filing] = []
+        self._mailbox_guid = b""
+        self._replica: Replica
+        self._ids = range(0)
+        self._guid = uuid4().bytes_le
+        self._changes = 0
+
+    def open(self, logon: PrivateLogon) -> None:
+        """Begins to work on a mailbox, the same each time; raises :class:`~loadgen.errors.WrongAnswer`."""
+        if not self.folders:
+            self._mailbox_guid, self._replica = logon.mailbox_guid, logon.replica
+            self.folders = tuple(LocalFolder(logon.folder_ids[place], logon.replica) for place in _FOLDERS)
+        elif (logon.mailbox_guid, logon.replica) != (self._mailbox_guid, self._replica):
+            raise WrongAnswer("the mailbox is not the one that the copy is of")
+
+    @property
+    def inbox(self) -> LocalFolder:
+        """Where mail arrives."""
+        return self.folders[0]
+
+    @property
+    def sent_items(self) -> LocalFolder:
+        """Where a copy of each message sent is kept."""
+        return self.folders[1]
+
+    @property
+    def deleted_items(self) -> LocalFolder:
+        """Where deleted messages go."""
+        return self.folders[2]
+
+    @property
+    def needs_ids(self) -> bool:
+        """Whether it is time for :meth:`take_ids`."""
+        return len(self._ids) < _FEW_IDS
+
+    def take_ids(self, first_counter: int) -> None:
+        """RESERVED_IDS counters for messages that are made here."""
+        self._ids = range(first_counter, first_counter + RESERVED_IDS)
+
+    def new_id(self) -> int:
+        """The id of a message that is made here."""
+        counter, self._ids = self._ids[0], self._ids[1:]
+        return object_id(self._replica.number, counter)
+
+    def new_change_key(self) -> bytes:
+        """The name of a change that is made here: the copy's own GUID, and a number (XID)."""
+        self._changes += 1
+        return self._guid + self._changes.to_bytes(4, "big")
+
+    def delete(self, message: LocalMessage) -> None:
+        """Moves a message from the Inbox to Deleted Items."""
+        del self.inbox.messages[message.message_id]
+        new_id = self.new_id()
+        self.deleted_items.messages[new_id] = msgspec.structs.replace(message, message_id=new_id)
+        self.moves.append(
+            Move(message.message_id, new_id, message.predecessor_change_list, self.new_change_key())
+        )

@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 
 from loadgen.client.account import Account
+from loadgen.client.replica import Replica
 from loadgen.client.store_session import StoreSession
 from loadgen.errors import MapiError, WrongAnswer
 from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
-from loadgen.wire.identifiers import global_counter_of
 from loadgen.wire.properties import PidTagMailboxOwnerEntryId, PidTagMailboxOwnerName, PidTagStoreSupportMask
 from loadgen.wire.rop import oxcstor
 from loadgen.wire.rop.oxcprpt import RopGetPropertiesSpecificRequest, RopGetPropertiesSpecificResponse
@@ -25,12 +25,7 @@ class PrivateLogon(msgspec.Struct, frozen=True):
     handle: ServerObjectHandle
     folder_ids: tuple[int, ...]
     mailbox_guid: bytes
-    replica_id: int
-    replica_guid: bytes
-
-    def source_key(self, identifier: int) -> bytes:
-        """The name of a folder or message of this mailbox that is good everywhere, 22 bytes."""
-        return self.replica_guid + global_counter_of(identifier)
+    replica: Replica
 
 
 async def log_on_mailbox(store: StoreSession, account: Account) -> PrivateLogon:
@@ -48,8 +43,7 @@ async def log_on_mailbox(store: StoreSession, account: Account) -> PrivateLogon:
         results.handles[0],
         response.folder_ids,
         response.mailbox_guid,
-        response.replica_id,
-        response.replica_guid,
+        Replica(response.replica_id, response.replica_guid),
     )
     await _check(store, logon, account)
     return logon

@@ -108,7 +108,7 @@ class Mailbox:
         sent_items = identifiers.FolderEntryId(
             logon.mailbox_guid,
             identifiers.PRIVATE_FOLDER,
-            identifiers.long_term_id(logon.replica_guid, self._folders[oxcstor.SENT_ITEMS]),
+            identifiers.long_term_id(logon.replica.guid, self._folders[oxcstor.SENT_ITEMS]),
         )
         outbox = self._folders[oxcstor.OUTBOX]
         self._composer = Composer(self.store, self._logon, outbox, sent_items.encode(), dn_prefix)

@@ -1,11 +1,18 @@
 """A session with an information store over one RPC connection: ROPs in batches, and news as it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from loadgen.client.transport import RpcConnection
-from loadgen.errors import ConnectionLost, MapiError, PeerError, RemoteProtocolError, WrongAnswer
+from loadgen.errors import (
+    ConnectionLost,
+    MapiError,
+    PeerError,
+    RemoteProtocolError,
+    WireError,
+    WrongAnswer,
+)
 from loadgen.protocol.emsmdb_session import EmsmdbSession, RopBatch, RopResults, ServerObjectHandle
 from loadgen.wire.auxiliary import AuxiliaryBlock
 from loadgen.wire.emsmdb import EcDoAsyncWaitExResponse
@@ -70,8 +77,13 @@ class StoreSession:
         self._waiting = True
         self._wait_again()
 
-    async def run(self, batch: RopBatch, *, chain: bool = False) -> RopResults:
-        """Carries out ``batch``, all of which must succeed; keeps the notifications that come along."""
+    async def run(
+        self, batch: RopBatch, *, chain: bool = False, tolerated: Collection[int] = ()
+    ) -> RopResults:
+        """Carries out ``batch``, all of which must succeed, or fail as ``tolerated``.
+
+        Keeps the notifications that come along.
+        """
         if self._failure is not None:
             raise ConnectionLost(str(self._failure))
         response = await self._connection.call(self.session.execute(batch, chain=chain))
@@ -86,7 +98,7 @@ class StoreSession:
             self._notifications += results.notifications
             if batch.requests and self.on_news is not None:
                 self.on_news()
-        results.require_success()
+        results.require_success(tolerated)
         if len(results.handles) < len(batch.handles):
             raise RemoteProtocolError(f"{len(results.handles)} handles came back for {len(batch.handles)}")
         return results
@@ -100,15 +112,21 @@ class StoreSession:
         await self.run(batch)
 
     @asynccontextmanager
-    async def lent(self, handle: ServerObjectHandle) -> AsyncIterator[None]:
-        """Gives an object back when work on it is over, also when the server did something wrong with it."""
+    async def lent(self, handle: ServerObjectHandle) -> AsyncIterator[list[ServerObjectHandle]]:
+        """Gives an object back when work on it is over, also when the server did something wrong with it.
+
+        Objects opened from it, which the work adds to the list, are given back with it; what the work takes
+        out is not.
+        """
+        handles = [handle]
         try:
-            yield
-        except (MapiError, WrongAnswer):
-            if self._failure is None:
-                await self.release(handle)
+            yield handles
+        except (MapiError, RemoteProtocolError, WireError, WrongAnswer):
+            if self._failure is None and handles:
+                await self.release(*reversed(handles))
             raise
-        await self.release(handle)
+        if handles:
+            await self.release(*reversed(handles))
 
     async def take_notifications(self) -> list[RopNotifyResponse]:
         """Asks for what is new with an empty ROP list, and returns all notifications since the last time."""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from loadgen.client.account import Account
 from loadgen.client.content import ATTACHMENT_NAME, Content
-from loadgen.client.logon import PrivateLogon
 from loadgen.client.store_session import StoreSession
 from loadgen.errors import WrongAnswer
 from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
@@ -13,13 +14,18 @@ from loadgen.wire import properties as p
 from loadgen.wire.fasttransfer.elements import Property
 from loadgen.wire.fasttransfer.message import Attachment, MessageContent, Recipient
 from loadgen.wire.fasttransfer.source import FastTransferSource
-from loadgen.wire.identifiers import PRIVATE_MESSAGE, AddressBookEntryId, MessageEntryId, long_term_id
+from loadgen.wire.identifiers import AddressBookEntryId
 from loadgen.wire.recipients import TO
 from loadgen.wire.rop import oxcfxics_transfer as fx
-from loadgen.wire.rop.oxcmsg import LOGON_CODE_PAGE, RopCreateMessageRequest
+from loadgen.wire.rop.oxcmsg import (
+    KEEP_OPEN_READ_ONLY,
+    LOGON_CODE_PAGE,
+    RopCreateMessageRequest,
+    RopSaveChangesMessageRequest,
+)
 from loadgen.wire.rop.oxomsg import RopTransportSendRequest
 
-_CHUNK: Final = 31 * 1024
+_CHUNK: Final = 0x7B00
 """Bytes per RopFastTransferDestinationPutBuffer, beside which the other ROPs of a call find room."""
 
 _CODE_PAGE = 1252
@@ -63,43 +69,59 @@ def composed(
     )
 
 
-def target_entry_id(logon: PrivateLogon, sent_items: int, message_id: int) -> bytes:
-    """The entry id that the copy in Sent Items is to have, so that it need not be uploaded again."""
-    return MessageEntryId(
-        logon.mailbox_guid,
-        PRIVATE_MESSAGE,
-        long_term_id(logon.replica_guid, sent_items),
-        long_term_id(logon.replica_guid, message_id),
-    ).encode()
+def to_be_filed(message: MessageContent, entry_id: bytes) -> MessageContent:
+    """The message as it is sent if the server is to file it under ``entry_id`` afterwards."""
+    return _with(message, Property(p.PidTagTargetEntryId, entry_id))
+
+
+def to_be_dropped(message: MessageContent) -> MessageContent:
+    """The message as it is sent if the server is not to keep it."""
+    return _with(message, Property(p.PidTagDeleteAfterSubmit, True))
+
+
+def _with(message: MessageContent, known: Property) -> MessageContent:
+    return msgspec.structs.replace(message, properties=(*message.properties, known))
 
 
 async def send(
-    store: StoreSession, logon: PrivateLogon, transport_folder: int, message: MessageContent
+    store: StoreSession, logon: ServerObjectHandle, transport_folder: int, message: MessageContent
 ) -> None:
     """Uploads ``message`` into the transport folder and has it sent; raises ``PeerError``."""
     batch = RopBatch()
-    parent, created, stream = batch.use(logon.handle), batch.reserve(), batch.reserve()
+    parent, created, stream = batch.use(logon), batch.reserve(), batch.reserve()
     batch.add(RopCreateMessageRequest(0, parent, created, LOGON_CODE_PAGE, transport_folder))
     batch.add(fx.RopFastTransferDestinationConfigureRequest(0, created, stream, fx.SOURCE_COPY_TO))
-    results = await store.run(batch)
-    opened = results.handles[created]
-    async with store.lent(opened):
-        await upload(store, results.handles[stream], message)
+    handles = (await store.run(batch)).handles
+    async with store.lent(handles[created]) as held:
+        held.append(handles[stream])
+        await _put(store, handles[stream], message)
         batch = RopBatch()
-        batch.add(RopTransportSendRequest(0, batch.use(opened)))
+        stream, created = (batch.use(held.pop()) for _ in range(2))
+        batch.release(stream)
+        batch.add(RopTransportSendRequest(0, created))
+        batch.release(created)
         await store.run(batch)
 
 
-async def upload(store: StoreSession, stream: ServerObjectHandle, message: MessageContent) -> None:
-    """Puts ``message`` into an object that takes a stream, and closes the stream."""
+async def fill(store: StoreSession, message: ServerObjectHandle, content: MessageContent) -> None:
+    """Uploads all that an open message is to hold, and saves it; raises ``PeerError``."""
+    batch = RopBatch()
+    index, stream = batch.use(message), batch.reserve()
+    batch.add(fx.RopFastTransferDestinationConfigureRequest(0, index, stream, fx.SOURCE_COPY_TO))
+    handle = (await store.run(batch)).handles[stream]
+    async with store.lent(handle):
+        await _put(store, handle, content)
+    batch = RopBatch()
+    index = batch.use(message)
+    batch.add(RopSaveChangesMessageRequest(0, index, index, KEEP_OPEN_READ_ONLY))
+    await store.run(batch)
+
+
+async def _put(store: StoreSession, stream: ServerObjectHandle, message: MessageContent) -> None:
     source = FastTransferSource(message.elements())
-    while not source.exhausted:
+    while data := source.read(_CHUNK):
         batch = RopBatch()
-        index = batch.use(stream)
-        data = source.read(_CHUNK)
-        batch.add(fx.RopFastTransferDestinationPutBufferRequest(0, index, data))
-        if source.exhausted:
-            batch.release(index)
+        batch.add(fx.RopFastTransferDestinationPutBufferRequest(0, batch.use(stream), data))
         taken = (await store.run(batch)).one(fx.RopFastTransferDestinationPutBufferResponse).buffer_used_size
         if taken != len(data):
             raise WrongAnswer(f"RopFastTransferDestinationPutBuffer took {taken} of {len(data)} bytes")

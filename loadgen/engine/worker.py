@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from functools import partial
 from multiprocessing import parent_process
@@ -19,6 +20,7 @@ import uvloop
 
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.client_type import ClientType
+from loadgen.client.local_copy import LocalCopy
 from loadgen.client.outlook import OutlookClient
 from loadgen.engine.client import Client, Connect, Probe
 from loadgen.engine.live_shard import Shard, ShardCensus, ShardReport
@@ -76,7 +78,7 @@ def open_shard(plan: ShardPlan) -> None:
     global _host  # noqa: PLW0603 - a worker process is the host of one shard
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    _host = _Host(plan, partial(_connect, plan))
+    _host = _Host(plan, partial(_connect, plan, defaultdict(LocalCopy)))
 
 
 def close_shard() -> None:
@@ -150,6 +152,7 @@ def _the_host() -> _Host:
 
 def _connect(
     plan: ShardPlan,
+    copies: defaultdict[int, LocalCopy],
     account: Account,
     client_type: ClientType,
     *,
@@ -158,11 +161,21 @@ def _connect(
     on_notify: Callable[[], None],
     on_lost: Callable[[PeerError], None],
 ) -> Client:
-    """Users are dealt out to the proxies and to the source addresses in turn."""
+    """Users are dealt out to the proxies and to the source addresses in turn.
+
+    A user in cached mode who comes back works on the same copy of the mailbox.
+    """
     cas = plan.organisation.cas[account.index % len(plan.organisation.cas)]
     sources = plan.source_addresses
     source = (sources[account.index % len(sources)],) if sources else ()
     proxy = RpcProxy(cas.address, cas.port, source_addresses=source)
     return OutlookClient(
-        account, client_type, proxy, startup=startup, probe=probe, on_notify=on_notify, on_lost=on_lost
+        account,
+        client_type,
+        proxy,
+        startup=startup,
+        probe=probe,
+        on_notify=on_notify,
+        on_lost=on_lost,
+        copy=copies[account.index] if client_type.cached else None,
     )

@@ -1,6 +1,6 @@
 """A client's session with a store ([MS-OXCRPC] 3.2): context handles, and the ROPs that travel under them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NewType, TypeVar
 
 import msgspec
@@ -88,11 +88,12 @@ class RopResults(msgspec.Struct, frozen=True):
     handles: tuple[ServerObjectHandle, ...]
     notifications: tuple[RopNotifyResponse, ...] = ()
 
-    def require_success(self) -> None:
-        """Raises :class:`MapiError` for the first request that failed."""
+    def require_success(self, tolerated: Collection[int] = ()) -> None:
+        """Raises :class:`MapiError` for the first request that failed, other than with a tolerated code."""
         for response in self.responses:
-            if response.return_value != 0 and response.return_value >> 16 != _WARNING:
-                raise MapiError(f"ROP 0x{response.rop_id:02X}", response.return_value)
+            code = response.return_value
+            if code != 0 and code >> 16 != _WARNING and code not in tolerated:
+                raise MapiError(f"ROP 0x{response.rop_id:02X}", code)
 
     def all_of(self, kind: type[ResponseT]) -> list[ResponseT]:
         """The successful responses of one kind, in order."""
