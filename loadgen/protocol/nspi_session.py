@@ -325,13 +325,15 @@ def _mids(call: str, mids: tuple[int, ...] | None, count: int) -> tuple[MId, ...
 def _require_columns(call: str, rows: Sequence[nspi.Row], columns: tuple[int, ...] | None) -> None:
     if columns is None:
         return
+    wanted = list(columns)
     for row in rows:
-        if len(row) != len(columns) or not all(map(_fits, row, columns)):
-            raise WrongAnswer(f"{call}: a row of {[f'{value.tag:08X}' for value in row]}")
+        tags = [value.tag for value in row]
+        if tags != wanted and (len(tags) != len(wanted) or not all(map(_fits, tags, wanted))):
+            raise WrongAnswer(f"{call}: a row of {[f'{tag:08X}' for tag in tags]}")
 
 
-def _fits(value: PropertyValue, column: PropertyTag) -> bool:
-    return value.tag in (column, column & 0xFFFF0000 | PtypErrorCode)
+def _fits(tag: int, column: PropertyTag) -> bool:
+    return tag in (column, column & 0xFFFF0000 | PtypErrorCode)
 
 
 def _require_values(call: str, row: nspi.Row, expected: Mapping[PropertyTag, Value]) -> None:
