@@ -103,6 +103,17 @@ def read_parts(name: str) -> list[Part]:
     return parts
 
 
+def cut(stream: bytes) -> list[bytes]:
+    """The parts of a whole stream."""
+    parts = []
+    while stream:
+        size = _size_of_first(stream)
+        assert size
+        parts.append(stream[:size])
+        stream = stream[size:]
+    return parts
+
+
 def _size_of_first(stream: bytes) -> int:
     """Bytes of the part at the beginning, 0 if it is not complete."""
     if stream.startswith((b"RPC_", b"HTTP/")):
