@@ -48,7 +48,7 @@ SESSION = {
 }
 ADDRESS_BOOK = {
     "Call.fragments": "impacket's stray pointer in NspiGetSpecialTable",
-    "NspiQueryRowsRequest.flags": "the recorded client skips objects (fSkipObjects), of which it asks for none",
+    "NspiQueryRowsRequest.flags": "the recorded client skips objects, of which it asks for none",
     "Stat.code_page": "0 in the recorded NspiResolveNamesW, ours is the session's",
     "Stat.template_locale": "0 in the recorded NspiResolveNamesW, ours is the session's",
     "Stat.sort_locale": "0 in the recorded NspiResolveNamesW, ours is the session's",
