@@ -47,7 +47,8 @@ prove: $(ready)
 	$(bin)/pytest -m prove --timeout=3600 -v $(ARGS)
 
 bench: $(ready)
-	@set -e; for benchmark in benchmarks/bench_*.py; do $(bin)/python $$benchmark $(ARGS); done
+	@set -e; for benchmark in $(basename $(notdir $(wildcard benchmarks/bench_*.py))); do \
+		printf '\n== %s\n' $$benchmark; $(bin)/python -m benchmarks.$$benchmark $(ARGS); done
 
 lock: $(ready)
 	$(bin)/python -m pip install -qq --disable-pip-version-check pip-tools

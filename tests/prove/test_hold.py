@@ -204,7 +204,10 @@ def note_what_was_run(held: Held, claims: Claims) -> None:
     instead = "" if held.client.name == WANTED else f" (there is no {WANTED} yet)"
     claims.note("users", f"{USERS:,} x {held.client.name}{instead}, {MINUTES:g} min")
     lag = held.summary["generator"]["lag_ms"]
-    claims.note("generator's lag", f"p99 {lag['p99']} ms, longest {lag['max']} ms")
+    no_lag = "nothing was due while it was measured"
+    claims.note(
+        "generator's lag", no_lag if lag["max"] is None else f"p99 {lag['p99']} ms, longest {lag['max']} ms"
+    )
     reasons = "; ".join(held.summary["reasons"])
     busy = " (do other programs keep this machine busy?)" if held.summary["verdict"] == "INVALID" else ""
     claims.claim(
@@ -223,11 +226,15 @@ def claim_connections(held: Held, claims: Claims) -> None:
     claims.claim("everybody is logged on", f"{on:,} of {USERS:,}", holds=on == USERS)
     for party, counts in held.counts().items():
         wrong = [
-            (column, value) for count in counts for column, value in count.items() if value != model[column]
+            f"{column} {value:,}, not {model[column]:,}"
+            for count in counts
+            for column, value in count.items()
+            if value != model[column]
         ]
         claims.claim(
             f"{party}'s counts in the hold are the model's",
-            f"{len(counts):,}, with {model['client_to_cas']:,} client connections; wrong: {wrong[:3] or 'none'}",
+            f"{len(counts):,} counts of {model['client_to_cas']:,} client connections and all others"
+            + "".join(f"; {each}" for each in wrong[:3]),
             holds=bool(counts) and not wrong,
         )
     ends = 2 * (model["client_to_cas"] + model["cas_total"] + model["directory"])
