@@ -34,6 +34,24 @@ class DirectoryWork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     browses_per_day: PerDay = 0
 
 
+class PublicFolderWork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What a user does in the public folders."""
+
+    browses_per_day: PerDay = 0
+    """Visits to a folder, in which the newest post is read."""
+    posts_per_day: PerDay = 0
+    free_busy: Literal["publish", "off"] = "off"
+    """Whether free/busy times are published: after logging on, and when the calendar has changed."""
+    free_busy_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 900.0
+    """Simulated time between two looks whether the calendar has changed (Outlook's default)."""
+    calendar_changes_per_day: PerDay = 0
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self.browses_per_day or self.posts_per_day or self.free_busy == "publish")
+
+
 class CachedMode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How a client in cached mode keeps its copy of the mailbox."""
 
@@ -60,6 +78,7 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connections: ConnectionCounts
     startup: StartupCounts = StartupCounts()
     directory: DirectoryWork = DirectoryWork()
+    public_folder: PublicFolderWork = PublicFolderWork()
     transfer: Transfer = Transfer()
     cached: CachedMode | None = None
     """There for a client in cached mode, which works on a copy of the mailbox."""
@@ -71,6 +90,8 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         if self.directory.browses_per_day and not self.connections.directory:
             raise ValueError("directory.browses_per_day needs connections.directory to be at least 1")
+        if self.public_folder.is_any and not self.connections.public_folder:
+            raise ValueError("public_folder needs connections.public_folder to be at least 1")
         if max(self.version_words) > 0x7FFF:
             raise ValueError(f"version {self.version!r}: each number must be below 32,768")
 

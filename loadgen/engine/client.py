@@ -15,8 +15,9 @@ Probe = Callable[[str, int, int], None]
 class Client(Protocol):
     """One Outlook with all its connections. An await is a piece of work; ``PeerError`` if it fails.
 
-    The engine never has two calls on the mail connection under way, nor two on the directory connection, but
-    one of each may be. After ``on_lost`` or an error of :meth:`log_on` it calls :meth:`abort` and no more.
+    The engine never has two calls on the mail connection under way, nor two on the directory connection or on
+    the public folder connection, but one of each may be. After ``on_lost`` or an error of :meth:`log_on` it
+    calls :meth:`abort` and no more.
     """
 
     @property
@@ -67,11 +68,23 @@ class Client(Protocol):
     async def browse_address_book(self) -> None:
         """Page through a part of the address book."""
 
+    async def browse_public_folder(self) -> None:
+        """Look at a public folder and read its newest post."""
+
+    async def post_public_folder(self, key: str) -> None:
+        """Write the post ``key`` into a public folder, and see it there."""
+
+    async def publish_free_busy(self) -> None:
+        """Read the user's own free/busy message and publish it anew."""
+
+    async def fetch_public_news(self) -> None:
+        """Take what the public folder store has to tell."""
+
     async def log_off(self) -> None:
         """Take leave, or cut, as the client type does, and close everything."""
 
     def abort(self) -> None:
-        """Cut everything at once; ``on_notify`` and ``on_lost`` are not called any more."""
+        """Cut everything at once; nobody is called back any more."""
 
 
 class Connect(Protocol):
@@ -85,6 +98,9 @@ class Connect(Protocol):
         startup: bool,
         probe: Probe,
         on_notify: Callable[[], None],
+        on_public_news: Callable[[], None],
         on_lost: Callable[[PeerError], None],
     ) -> Client:
-        """``on_notify`` is called when mail has come, ``on_lost`` for each connection that goes unasked."""
+        """``on_notify`` is called when mail has come, ``on_public_news`` when the public folder store has
+        something to tell, ``on_lost`` for each connection that goes unasked.
+        """

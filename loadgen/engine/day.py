@@ -1,10 +1,11 @@
-"""A user's day: sends and browses along the schedule, reacts to what arrives, polls if nobody tells him."""
+"""A user's day: works along the schedule, reacts to what arrives, polls if nobody tells him."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.engine.client import Client
+from loadgen.engine.routine import publish_free_busy, routines_of
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.timers import Timer
 from loadgen.engine.user import Attempt, User
@@ -23,13 +24,14 @@ class Day:
 
     __slots__ = (
         "_around",
-        "_browses",
         "_closed",
         "_news_ns",
         "_number",
         "_origin_ns",
         "_poll",
+        "_public_news_ns",
         "_received",
+        "_routines",
         "_schedule",
         "_sends",
         "_until_ns",
@@ -43,14 +45,16 @@ class Day:
         self._around = around
         # Drawn before anybody connects, so that the day begins without a stall; the first is last.
         self._sends = list(reversed(schedule.sends(user.index)))
-        self._browses = list(reversed(schedule.browses(user.index)))
+        self._routines = routines_of(user, schedule, around)
         self._origin_ns = 0
         self._news_ns: int | None = None
+        self._public_news_ns: int | None = None
         self._received = 0
         self._number = 0
         self._until_ns = 0
         self._poll: Timer | None = None
         user.on_notify = self._notified
+        user.on_public_news = self._public_folders_notified
         user.on_logged_on = self._logged_on
 
     def begin(self, origin_ns: int, until_ns: int) -> None:
@@ -58,16 +62,17 @@ class Day:
         recorder = self._around.recorder
         self._origin_ns, self._until_ns = origin_ns, until_ns
         recorder.plan("send_message", len(self._sends))
-        recorder.plan("browse_address_book", len(self._browses))
         self._await_send()
-        self._await_browse()
+        for routine in self._routines.values():
+            routine.begin(origin_ns)
         if self._closed and self.user.group.profile.sent_per_day:
             self._send_closed()
 
     def end_schedule(self) -> None:
-        """Nothing new is sent or browsed; polls and reactions go on."""
+        """Nothing new is sent, browsed, posted or published; polls and reactions go on."""
         self._sends.clear()
-        self._browses.clear()
+        for routine in self._routines.values():
+            routine.end_schedule()
         self._until_ns = 0
 
     def _await_send(self) -> None:
@@ -118,23 +123,6 @@ class Day:
             if attempt.error is not None:
                 raise attempt.error
         await client.send_message(message)
-
-    def _await_browse(self) -> None:
-        if self._browses:
-            self._around.timers.at(self._origin_ns + self._browses[-1], self._browse_due)
-
-    def _browse_due(self, due_ns: int, fired_ns: int) -> None:
-        if not self._browses:
-            return
-        self._browses.pop()
-        self._around.recorder.lag("browse_address_book", due_ns, fired_ns)
-        self.user.begin(
-            "browse_address_book", due_ns, "directory", lambda client: self._browse(client, due_ns)
-        )
-        self._await_browse()
-
-    async def _browse(self, client: Client, due_ns: int) -> None:
-        await self.user.perform("browse_address_book", due_ns, client.browse_address_book())
 
     def _notified(self) -> None:
         """News is fetched at once, or after the delay in which a cached client gathers more of it.
@@ -223,11 +211,34 @@ class Day:
         recorder.plan(operation)
         recorder.lag(operation, due_ns, fired_ns)
 
+    def _public_folders_notified(self) -> None:
+        """What the public folder store tells is fetched at once, else nobody would wait for the next."""
+        if self._public_news_ns is None:
+            self._public_news_ns = self._around.clock()
+            if self.user.state == "logged_on":
+                self._fetch_public_news(self._public_news_ns)
+
+    def _fetch_public_news(self, told_ns: int) -> None:
+        async def fetch(client: Client) -> None:
+            self._public_news_ns = None
+            attempt = await self.user.attempt("browse_public_folder", told_ns, client.fetch_public_news())
+            if attempt.error is not None:
+                self._around.recorder.plan("browse_public_folder")
+                self.user.record(attempt)
+
+        if not self.user.begin("browse_public_folder", told_ns, "public_folder", fetch):
+            self._public_news_ns = None
+
     def _logged_on(self) -> None:
-        """Fetches what was announced while logging on; a user whom nobody tells starts to poll."""
+        """Does what Outlook does first: it fetches what was announced meanwhile, polls, and publishes."""
         if self._news_ns is not None:
             self._await_fetch(self._news_ns)
+        if self._public_news_ns is not None:
+            self._fetch_public_news(self._public_news_ns)
         self._start_polling()
+        if self.user.group.client.public_folder.free_busy == "publish":
+            self._around.recorder.plan("publish_free_busy")
+            self._routines["publish_free_busy"].do(self._around.clock(), publish_free_busy)
 
     def _poll_interval_ns(self, client: Client) -> int:
         return max(SHORTEST_POLL_NS, round(client.poll_interval_s / self._around.poll_speed * NS_PER_S))

@@ -1,9 +1,10 @@
 """One simulated user: logs on, does one thing at a time per connection, comes back after a loss, logs off."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from loadgen.engine.client import Client
 from loadgen.engine.surroundings import Surroundings
@@ -14,7 +15,8 @@ from loadgen.workload.campaign import UserGroup
 
 T = TypeVar("T")
 State = Literal["away", "logging_on", "logged_on", "lost", "refused", "gone"]
-Connection = Literal["mail", "directory"]
+Connection = Literal["mail", "directory", "public_folder"]
+CONNECTIONS: Final[tuple[Connection, ...]] = get_args(Connection)
 Work = Callable[[Client], Coroutine[Any, Any, None]]
 
 FIRST_RETRY_S: Final = 1.0
@@ -52,6 +54,7 @@ class User:
         "logged_on_ns",
         "on_logged_on",
         "on_notify",
+        "on_public_news",
         "starting",
         "state",
         "working",
@@ -66,6 +69,7 @@ class User:
         self.logged_on_ns = 0
         self.connections_lost = 0
         self.on_notify: Callable[[], None] = _nothing
+        self.on_public_news: Callable[[], None] = _nothing
         self.on_logged_on: Callable[[], None] = _nothing
         self.background: TrafficKind | None = None
         """Whose traffic the bytes between operations are; those of operations too, unless he is working."""
@@ -73,7 +77,7 @@ class User:
         """Whether the bytes of operations are those of the measured day."""
         self._octets = 0
         self._around = around
-        self._turns: dict[Connection, asyncio.Lock] = {"mail": asyncio.Lock(), "directory": asyncio.Lock()}
+        self._turns = {connection: asyncio.Lock() for connection in CONNECTIONS}
         self._reconnecting: asyncio.Task[None] | None = None
 
     async def log_on(self, due_ns: int, *, startup: bool) -> str:
@@ -81,7 +85,7 @@ class User:
 
         A user who is refused the first time stays away: he counts as refused, and whoever pays for it knows.
         """
-        async with self._turns["mail"], self._turns["directory"]:
+        async with self._every_turn():
             attempt = await self._open(due_ns, startup=startup)
         if attempt.error is not None:
             self.state = "refused"
@@ -131,7 +135,7 @@ class User:
         self._around.recorder.record(attempt.sample, attempt.text)
 
     def turn(self, connection: Connection) -> asyncio.Lock:
-        """The right to use a connection, in the order of asking. Whoever needs both takes mail first."""
+        """The right to use a connection, in the order of asking. Whoever needs several takes mail first."""
         return self._turns[connection]
 
     def mark_traffic(self, kind: TrafficKind | None, seconds: float = 0.0) -> None:
@@ -148,9 +152,9 @@ class User:
         """Takes leave when what is under way has ended; a user who is not logged on just goes."""
         if self._reconnecting is not None:
             self._reconnecting.cancel()
-        async with self._turns["mail"], self._turns["directory"], self._around.gate:
+        async with self._every_turn(), self._around.gate:
             if self.state == "logged_on" and self.client is not None:
-                self.on_notify = _nothing
+                self.on_notify = self.on_public_news = _nothing
                 self._around.recorder.plan("log_off")
                 attempt = await self.perform("log_off", due_ns, self.client.log_off())
                 if attempt.error is not None:
@@ -187,6 +191,7 @@ class User:
             startup=startup,
             probe=around.recorder.layer,
             on_notify=self._notified,
+            on_public_news=self._told_public_news,
             on_lost=self._lost,
         )
         around.recorder.plan("log_on")
@@ -216,6 +221,16 @@ class User:
     def _notified(self) -> None:
         self.on_notify()
 
+    def _told_public_news(self) -> None:
+        self.on_public_news()
+
+    @asynccontextmanager
+    async def _every_turn(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as turns:
+            for connection in CONNECTIONS:
+                await turns.enter_async_context(self._turns[connection])
+            yield
+
     def _lost(self, error: PeerError) -> None:
         """A connection went away unasked: Outlook drops the others, and starts again."""
         if self.state not in ("logged_on", "lost"):
@@ -234,7 +249,7 @@ class User:
                 self.client.abort()
         draw = Random(self.index)
         delay_s = FIRST_RETRY_S
-        async with self._turns["mail"], self._turns["directory"]:
+        async with self._every_turn():
             while True:
                 await asyncio.sleep(delay_s * (0.5 + draw.random() / 2))
                 attempt = await self._open(self._around.clock(), startup=False)

@@ -159,6 +159,7 @@ def _connect(
     startup: bool,
     probe: Probe,
     on_notify: Callable[[], None],
+    on_public_news: Callable[[], None],
     on_lost: Callable[[PeerError], None],
 ) -> Client:
     """Users are dealt out to the proxies and to the source addresses in turn.
@@ -176,6 +177,7 @@ def _connect(
         startup=startup,
         probe=probe,
         on_notify=on_notify,
+        on_public_news=on_public_news,
         on_lost=on_lost,
         copy=copies[account.index] if client_type.cached else None,
     )

@@ -14,6 +14,9 @@ OPERATIONS: Final = (
     "delete_message",
     "poll_mailbox",
     "browse_address_book",
+    "browse_public_folder",
+    "post_public_folder",
+    "publish_free_busy",
     "log_off",
 )
 """All operations, in the order in which reports list them."""

@@ -35,6 +35,13 @@ class PlannedMessage(msgspec.Struct, frozen=True):
     size: int
 
 
+class PlannedPost(msgspec.Struct, frozen=True, gc=False):
+    """What a user posts to a public folder, and when."""
+
+    due_ns: int
+    key: str
+
+
 class ThinkTimes(msgspec.Struct, frozen=True, gc=False):
     """Real nanoseconds from the receipt of a message to its reading, and to its deletion after that."""
 
@@ -80,6 +87,34 @@ class Schedule:
         """When a user browses the address book, in order; nothing for the closed shape."""
         per_day = self._population.group_of(user).client.directory.browses_per_day
         return [due_ns for due_ns, _ in self._days(user, "browse", per_day)]
+
+    def public_browses(self, user: int) -> list[int]:
+        """When a user looks at a public folder, in order; nothing for the closed shape."""
+        per_day = self._population.group_of(user).client.public_folder.browses_per_day
+        return [due_ns for due_ns, _ in self._days(user, "browse public", per_day)]
+
+    def posts(self, user: int) -> list[PlannedPost]:
+        """What a user posts, by due time; nothing for the closed shape."""
+        per_day = self._population.group_of(user).client.public_folder.posts_per_day
+        return [
+            PlannedPost(due_ns, f"{self._seed}.{user}.post.{number}")
+            for due_ns, number in self._days(user, "post", per_day)
+        ]
+
+    def publications(self, user: int) -> list[int]:
+        """When a user's Outlook finds that the calendar has changed, so publishes; in order.
+
+        It looks at an interval, on a beat of its own, so several changes may be one publication.
+        """
+        work = self._population.group_of(user).client.public_folder
+        if work.free_busy == "off":
+            return []
+        beat_ns = max(_NS_PER_S, _ns(work.free_busy_interval_s / self._speed))
+        first_ns = self._start_ns + int(self._random(user, "free/busy").random() * beat_ns)
+        changes = self._days(user, "calendar", work.calendar_changes_per_day)
+        beats = dict.fromkeys(-((first_ns - due_ns) // beat_ns) for due_ns, _ in changes)
+        due = (first_ns + beat * beat_ns for beat in beats)
+        return [due_ns for due_ns in due if due_ns < self._end_ns]
 
     def message(self, user: int, number: int) -> PlannedMessage:
         """What a user's message ``number`` is; sizes of a day have exactly the profile's mean."""

@@ -36,6 +36,10 @@ def test_the_least():
         ({"directory": {"names_resolved_per_message": 5}}, "<= 4"),
         ({"directory": {"browses_per_day": 1}}, "browses_per_day needs"),
         ({"startup": {"referral": 2}}, "<= 1"),
+        ({"public_folder": {"browses_per_day": 1}}, "public_folder needs connections.public_folder"),
+        ({"public_folder": {"posts_per_day": 1}}, "public_folder needs connections.public_folder"),
+        ({"public_folder": {"free_busy": "publish"}}, "public_folder needs connections.public_folder"),
+        ({"public_folder": {"free_busy_interval_s": 0.5}}, ">= 1"),
     ],
 )
 def test_what_is_refused(changes, problem):

@@ -34,6 +34,9 @@ OPERATIONS = {
     "delete_message",
     "poll_mailbox",
     "browse_address_book",
+    "browse_public_folder",
+    "post_public_folder",
+    "publish_free_busy",
     "log_off",
 }
 PERCENTILES = {"p50", "p90", "p95", "p99", "p999", "max"}

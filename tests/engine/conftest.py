@@ -84,17 +84,21 @@ def _next(given: Any) -> Any:
 class FakeClient:
     """A client whose target behaves as the :class:`World` says."""
 
-    def __init__(self, world: "World", account: Account, startup: bool, on_notify, on_lost) -> None:
+    def __init__(
+        self, world: "World", account: Account, startup: bool, on_notify, on_public_news, on_lost
+    ) -> None:
         self.world = world
         self.account = account
         self.startup = startup
         self.on_notify = on_notify
+        self.on_public_news = on_public_news
         self.on_lost = on_lost
         self.bytes_sent = 0
         self.bytes_received = 0
         self.virtual_connections: dict[str, int] = {}
         self.news: list[NewMessage] = []
         self.sent: list[OutgoingMessage] = []
+        self.posted: list[str] = []
         self.is_aborted = False
 
     @property
@@ -149,6 +153,19 @@ class FakeClient:
     async def browse_address_book(self) -> None:
         await self._call("browse_address_book")
 
+    async def browse_public_folder(self) -> None:
+        await self._call("browse_public_folder")
+
+    async def post_public_folder(self, key: str) -> None:
+        await self._call("post_public_folder")
+        self.posted.append(key)
+
+    async def publish_free_busy(self) -> None:
+        await self._call("publish_free_busy")
+
+    async def fetch_public_news(self) -> None:
+        await self._call("fetch_public_news")
+
     async def log_off(self) -> None:
         await self._call("log_off")
         self.virtual_connections = {}
@@ -180,8 +197,10 @@ class World:
         name = f"user{index}"
         return Account(index, name, "secret", name, name.title(), f"/cn={name}", f"{name}@test", "MBX", "PF")
 
-    def connect(self, account, client_type, *, startup, probe, on_notify, on_lost) -> FakeClient:
-        client = FakeClient(self, account, startup, on_notify, on_lost)
+    def connect(
+        self, account, client_type, *, startup, probe, on_notify, on_public_news, on_lost
+    ) -> FakeClient:
+        client = FakeClient(self, account, startup, on_notify, on_public_news, on_lost)
         self.clients.append(client)
         return client
 

@@ -1,23 +1,36 @@
 import asyncio
 
+import msgspec
 import pytest
 
+from loadgen.client.client_type import ConnectionCounts, PublicFolderWork
 from loadgen.engine.day import Day
 from loadgen.engine.user import User
 from loadgen.errors import MapiError, TimedOut
 from loadgen.measure.recorder import Arrived, Counts, Submitted
-from loadgen.workload.arrival import PlannedMessage, Send, ThinkTimes
+from loadgen.workload.arrival import PlannedMessage, PlannedPost, Send, ThinkTimes
 
 MS = 1_000_000
 S = 1_000_000_000
 
 
 class FixedSchedule:
-    """Sends and browses at given seconds; every message goes to user 0 or, if he sends it, to user 1."""
+    """Work at given seconds; every message goes to user 0 or, if he sends it, to user 1."""
 
-    def __init__(self, sends_s=(), browses_s=(), think_s=(10.0, 20.0)):
+    def __init__(
+        self,
+        sends_s=(),
+        browses_s=(),
+        think_s=(10.0, 20.0),
+        public_browses_s=(),
+        posts_s=(),
+        publications_s=(),
+    ):
         self._sends = [Send(round(at_s * S), number) for number, at_s in enumerate(sends_s)]
-        self._browses = [round(at_s * S) for at_s in browses_s]
+        self._browses, self._public_browses, self._publications = (
+            [round(at_s * S) for at_s in times_s] for times_s in (browses_s, public_browses_s, publications_s)
+        )
+        self._posts = [PlannedPost(round(at_s * S), f"post {number}") for number, at_s in enumerate(posts_s)]
         self._think = ThinkTimes(*(round(each * S) for each in think_s))
 
     def sends(self, user):
@@ -25,6 +38,15 @@ class FixedSchedule:
 
     def browses(self, user):
         return self._browses
+
+    def public_browses(self, user):
+        return self._public_browses
+
+    def posts(self, user):
+        return self._posts
+
+    def publications(self, user):
+        return self._publications
 
     def message(self, user, number):
         return PlannedMessage(f"1.{user}.{number}", (1 if user == 0 else 0,), 50_000)
@@ -311,3 +333,108 @@ def test_mail_of_strangers_is_read_and_is_no_delivery(play, world):
     snapshot = play(FixedSchedule(), scenario)
     assert snapshot.arrived == []
     assert snapshot.counts["read_message"].done == 1
+
+
+def test_public_folders_have_a_turn_of_their_own(play, world, ear):
+    world.delays = {"browse_public_folder": 5.0, "post_public_folder": 0.5, "browse_address_book": 1.0}
+    schedule = FixedSchedule(browses_s=[2], public_browses_s=[1, 20], posts_s=[3, 30], publications_s=[4])
+    snapshot = play(schedule)
+    assert ear.times_ms("browse_address_book") == [(1000, 1000)]
+    assert ear.times_ms("browse_public_folder") == [(5000, 5000)] * 2
+    assert ear.times_ms("post_public_folder") == [(3500, 500), (500, 500)]
+    assert ear.times_ms("publish_free_busy") == [(2500, 0)]
+    assert world.client(0).posted == ["post 0", "post 1"]
+    assert snapshot.counts["browse_public_folder"] == Counts(planned=2, done=2)
+    assert snapshot.counts["post_public_folder"] == Counts(planned=2, done=2)
+    assert snapshot.counts["publish_free_busy"] == Counts(planned=1, done=1)
+    assert ear.lags_ms("post_public_folder") == [0, 0]
+
+
+def test_who_logs_on_publishes_free_busy_times_if_his_outlook_does(
+    run, clock, world, make_surroundings, population_of
+):
+    async def main():
+        around = make_surroundings()
+        group = population_of(1).groups[0]
+        publishing = PublicFolderWork(free_busy="publish")
+        client = msgspec.structs.replace(
+            group.client,
+            public_folder=publishing,
+            connections=ConnectionCounts(mail=1, directory=1, public_folder=1),
+        )
+        for index, each in enumerate((group, msgspec.structs.replace(group, client=client))):
+            day = Day(User(index, each, around), FixedSchedule(), closed=False, around=around)
+            await day.user.log_on(clock(), startup=False)
+        await asyncio.sleep(1)
+        world.client(1).on_lost(TimedOut("gone"))
+        await asyncio.sleep(60)
+        return around.recorder.snapshot(clock())
+
+    snapshot = run(main())
+    assert [index for name, index, _ in world.calls if name == "publish_free_busy"] == [1, 1]
+    assert snapshot.counts["publish_free_busy"] == Counts(planned=2, done=2)
+
+
+def test_public_news_is_fetched_at_once_and_is_no_operation(play, world):
+    async def scenario(days, around):
+        world.client(0).on_public_news()
+        world.client(0).on_public_news()
+        await asyncio.sleep(5)
+        world.client(0).on_public_news()
+
+    world.delays = {"fetch_public_news": 1.0}
+    snapshot = play(FixedSchedule(), scenario)
+    assert world.times_of("fetch_public_news") == [0.0, 5.0]
+    assert "browse_public_folder" not in snapshot.counts
+
+
+def test_public_news_that_cannot_be_fetched_is_a_failed_browse(play, world):
+    world.errors = {"fetch_public_news": [TimedOut("no answer"), None]}
+
+    async def scenario(days, around):
+        world.client(0).on_public_news()
+        await asyncio.sleep(5)
+        world.client(0).on_public_news()
+
+    snapshot = play(FixedSchedule(), scenario)
+    assert world.times_of("fetch_public_news") == [0.0, 5.0]
+    assert snapshot.counts["browse_public_folder"] == Counts(planned=1, failed=1)
+
+
+def test_public_news_that_was_skipped_is_fetched_when_there_is_more(play, world):
+    async def scenario(days, around):
+        around.admission.capacity = 0
+        world.client(0).on_public_news()
+        around.admission.capacity = 100
+        world.client(0).on_public_news()
+
+    snapshot = play(FixedSchedule(), scenario)
+    assert world.times_of("fetch_public_news") == [0.0]
+    assert snapshot.counts["browse_public_folder"] == Counts(skipped=1)
+
+
+def test_public_news_during_log_on_is_fetched_after_it(run, clock, world, make_surroundings, population_of):
+    world.delays = {"log_on": 1.0}
+
+    async def main():
+        around = make_surroundings()
+        day = Day(User(0, population_of(1).groups[0], around), FixedSchedule(), closed=False, around=around)
+        logging_on = asyncio.create_task(day.user.log_on(clock(), startup=False))
+        await asyncio.sleep(0.5)
+        world.client(0).on_public_news()
+        await logging_on
+        await asyncio.sleep(1)
+
+    run(main())
+    assert world.times_of("fetch_public_news") == [1.0]
+
+
+def test_nothing_is_posted_after_the_schedule_has_been_ended(play, world):
+    async def scenario(days, around):
+        await asyncio.sleep(5)
+        days[0].end_schedule()
+
+    snapshot = play(FixedSchedule(posts_s=[1, 10], publications_s=[7]), scenario)
+    assert world.times_of("post_public_folder") == [1.0]
+    assert snapshot.counts["post_public_folder"] == Counts(planned=2, done=1)
+    assert snapshot.counts["publish_free_busy"] == Counts(planned=1)

@@ -131,7 +131,7 @@ class FakeOutlook:
     bytes_sent = bytes_received = 0
     virtual_connections = {"mail": 1}
 
-    def __init__(self, account, client_type, proxy, *, startup, probe, on_notify, on_lost):
+    def __init__(self, account, client_type, proxy, **about):
         self.proxies[account.index] = (proxy.host, *proxy.source_addresses)
 
     async def log_on(self):

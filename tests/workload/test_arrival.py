@@ -1,9 +1,11 @@
 import pickle
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from loadgen.client.client_type import ClientType
 from loadgen.workload.arrival import Schedule, falls_due
@@ -44,6 +46,47 @@ def test_each_user_sends_exactly_the_profiles_number_in_a_day(profile, sent, sha
         assert due[0] >= 0
         assert due[-1] < 45 * NS
         assert len(day.browses(user)) == 2
+
+
+def test_public_folders_have_a_schedule_of_their_own():
+    """Two browses, one post and two changes of the calendar in a day, in streams of their own."""
+    days = schedule(duration=Duration(2 * DAY_S))
+    for user in range(20):
+        posts, browses = days.posts(user), days.public_browses(user)
+        assert [post.key for post in posts] == [f"1.{user}.post.0", f"1.{user}.post.1"]
+        assert [post.due_ns // (DAY_S * NS) for post in posts] == [0, 1]
+        assert [due_ns // (DAY_S * NS) for due_ns in browses] == [0, 0, 1, 1]
+        assert browses != days.browses(user)
+
+
+@pytest.mark.parametrize(("speed", "beat_s"), [(1.0, 900.0), (10.0, 90.0), (2000.0, 1.0)])
+def test_free_busy_times_are_published_on_a_beat_if_the_calendar_has_changed(speed, beat_s):
+    """The first beat after a change; each user has a beat of his own, of a second at least."""
+    day = schedule(((200, "light"),), speed=speed)
+    phases = set()
+    for user in range(200):
+        due = day.publications(user)
+        changes = [due_ns for due_ns, _ in day._days(user, "calendar", 2)]
+        assert due == sorted(due)
+        assert len(due) <= 2
+        phases.add(due[0] % round(beat_s * NS) if due else -1)
+        for change in changes:
+            waits = [due_ns - change for due_ns in due if due_ns >= change]
+            too_late = change + beat_s * NS > DAY_S / speed * NS
+            assert too_late if not waits else min(waits) < beat_s * NS
+    assert len(phases) > 150
+
+
+def test_changes_of_one_interval_are_one_publication():
+    client = read("client", "outlook2007-online-anywhere", ClientType)
+    busy = structs.replace(client.public_folder, calendar_changes_per_day=1000)
+    off = structs.replace(busy, free_busy="off")
+    profile = read("message", "light", MessageProfile)
+    for work, count in ((busy, 32), (off, 0)):
+        group = UserGroup(users=5, client=structs.replace(client, public_folder=work), profile=profile)
+        due = Schedule(Campaign(), Population((group,))).publications(0)
+        assert len(due) in (count, count + 1)
+        assert {later - due_ns for due_ns, later in pairwise(due)} <= {900 * NS}
 
 
 def test_three_days_have_three_times_as_many_each_day_its_own():

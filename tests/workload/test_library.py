@@ -113,6 +113,11 @@ def test_a_wrong_profile_is_one_line_with_file_and_key(tmp_path, text, problem):
             "[connections]\ndirectory = 0\n[directory]\nnames_resolved_per_message = 0",
             "directory.browses_per_day needs connections.directory to be at least 1",
         ),
+        (
+            "[connections]\npublic_folder = 0",
+            "public_folder needs connections.public_folder to be at least 1",
+        ),
+        ("[public_folder]\nfree_busy = 'ask'", "free_busy: 'ask' is not allowed; allowed: publish, off"),
     ],
 )
 def test_a_wrong_client_type_says_what_is_allowed(tmp_path, text, problem):
