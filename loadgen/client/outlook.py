@@ -200,15 +200,18 @@ class OutlookClient:
 
     async def browse_public_folder(self) -> None:
         """Looks at a public folder and reads the newest post in it."""
-        await self._public_folders[0].browse()
+        for public_folders in self._public_folders[:1]:
+            await public_folders.browse()
 
     async def post_public_folder(self, key: str) -> None:
         """Writes the post ``key`` into a public folder, and sees it there."""
-        await self._public_folders[0].post(key)
+        for public_folders in self._public_folders[:1]:
+            await public_folders.post(key)
 
     async def publish_free_busy(self) -> None:
         """Reads the user's own free/busy message and publishes it anew."""
-        await self._public_folders[0].publish_free_busy()
+        for public_folders in self._public_folders[:1]:
+            await public_folders.publish_free_busy()
 
     async def fetch_public_news(self) -> None:
         """Takes what the public folder stores have to tell."""
