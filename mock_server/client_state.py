@@ -68,6 +68,11 @@ class MessageVersion(msgspec.Struct, frozen=True, gc=False):
         """As it is now."""
         return cls(message.counter, message.change_counter, message.read_counter, message.associated)
 
+    @classmethod
+    def brought_by_client(cls, message: Message) -> Self:
+        """As it is now, but whether others have marked it as read the client may not know."""
+        return cls(message.counter, message.change_counter, 0, message.associated)
+
 
 class ClientState:
     """The sets of a state: objects that the client has, and changes that it has seen.

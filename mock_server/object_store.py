@@ -223,6 +223,7 @@ class ObjectStore:
     ) -> Message:
         copy = self.new_message(target, original.content, associated=original.associated, counter=counter)
         copy.flags, copy.status = original.flags, original.status
+        copy.read_counter = self.new_counter() if original.read_counter else 0
         copy.created, copy.delivered = original.created, original.delivered
         self._insert(target, copy, origin)
         return copy

@@ -82,7 +82,7 @@ class ImportedMessage(MessageObject):
         if self.is_new:
             _expect_reserved(self._collector, self.message.counter)
         super().save(force=force)
-        self._collector.synchronised.state.has(MessageVersion.of(self.message))
+        self._collector.synchronised.state.has(MessageVersion.brought_by_client(self.message))
 
 
 def open_collector(call: RopCall, request: wire.RopSynchronizationOpenCollectorRequest) -> RopResponse:
@@ -216,7 +216,7 @@ def import_message_move(
         origin = ClientChange(history, message.modified)
     moved = store.import_move(source, collector.folder, message, target_counter, origin)
     if client_is_newer or not server_is_newer:
-        collector.synchronised.state.has(MessageVersion.of(moved))
+        collector.synchronised.state.has(MessageVersion.brought_by_client(moved))
     return wire.RopSynchronizationImportMessageMoveResponse(
         request.input_handle_index, return_value=wire.NEWER_CLIENT_CHANGE if client_is_newer else 0
     )
