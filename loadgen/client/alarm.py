@@ -20,17 +20,18 @@ class Sleeper(Protocol):
 
 
 class AlarmClock:
-    """A heap of alarms over one timer of the loop. None is cancelled: what no longer counts is ignored."""
+    """A heap of alarms over one timer of the loop. Alarms are not cancelled: outdated ones are ignored."""
 
-    __slots__ = ("_alarms", "_call_at", "_order", "_time", "_timer_at")
+    __slots__ = ("_alarms", "_call_at", "_order", "_time", "_timer", "_timer_at")
 
     def __init__(
-        self, time: Callable[[], float], call_at: Callable[[float, Callable[[], None]], object]
+        self, time: Callable[[], float], call_at: Callable[[float, Callable[[], None]], asyncio.TimerHandle]
     ) -> None:
         self._time = time
         self._call_at = call_at
         self._alarms: list[tuple[float, int, Sleeper]] = []
         self._order = count()
+        self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
 
     def set(self, sleeper: Sleeper, when: float) -> None:
@@ -41,14 +42,16 @@ class AlarmClock:
 
     def _arm(self, when: float) -> None:
         if when < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()  # or it would ring as well, and set another one, for ever
             self._timer_at = when
-            self._call_at(when, self._ring)
+            self._timer = self._call_at(when, self._ring)
 
     def _ring(self) -> None:
         """Wake all that is due, each at its own time if the timer was a little early."""
         alarms = self._alarms
         now = self._time()
-        self._timer_at = inf
+        self._timer_at = -inf  # what is set meanwhile needs no timer of its own
         try:
             while alarms and alarms[0][0] <= now + _EARLY_S:
                 when, _, sleeper = heappop(alarms)
@@ -56,6 +59,7 @@ class AlarmClock:
                     sleeper.alarm_at = inf
                     sleeper.wake(max(now, when))
         finally:
+            self._timer, self._timer_at = None, inf
             if alarms:
                 self._arm(alarms[0][0])
 

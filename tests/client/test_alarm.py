@@ -2,6 +2,7 @@
 
 import asyncio
 from math import inf
+from types import SimpleNamespace
 
 import pytest
 import uvloop
@@ -22,7 +23,9 @@ class Loop:
         return self.now
 
     def call_at(self, when, callback):
-        self.timers.append((when, callback))
+        timer = (when, callback)
+        self.timers.append(timer)
+        return SimpleNamespace(cancel=lambda: self.timers.remove(timer))
 
     def advance(self, now):
         self.now = now
@@ -56,7 +59,7 @@ def test_sleepers_wake_in_turn(loop, clock):
     clock.set(second, 120.0)
     clock.set(third, 130.0)
     clock.set(first, 110.0)
-    assert [when for when, _ in loop.timers] == [120.0, 110.0]
+    assert [when for when, _ in loop.timers] == [110.0]
     for now in (109.0, 110.0, 125.0, 131.0):
         loop.advance(now)
     assert [first.woken, second.woken, third.woken] == [[110.0], [125.0], [131.0]]
@@ -95,6 +98,18 @@ def test_many_alarms_need_one_timer(loop, clock):
     assert len(loop.timers) == 1
     loop.advance(250.0)
     assert all(sleeper.woken == [250.0] for sleeper in sleepers)
+
+
+def test_there_is_never_more_than_one_timer(loop, clock):
+    """Sleepers that set their next alarm when woken, as pings do, while others come with earlier ones."""
+    for number in range(20):
+        sleeper = Sleeper()
+        sleeper.wake = lambda now, sleeper=sleeper: (sleeper.woken.append(now), clock.set(sleeper, now + 60))
+        clock.set(sleeper, 150.0 - number)
+    for now in range(100, 400):
+        loop.advance(float(now))
+        clock.set(Sleeper(), now + 0.5)
+        assert len(loop.timers) == 1
 
 
 def test_one_that_fails_does_not_keep_the_others_asleep(loop, clock):
