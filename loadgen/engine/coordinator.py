@@ -185,7 +185,8 @@ class Coordinator:
         self._reports = await self._links.call(worker.report)
         self._note_lost_shards()
         await self._in_thread(self._tally.take, self._reports)
-        self._tally.connections("", await self._headcount.now(self._reports))
+        if (census := await self._headcount.now(self._reports)) is not None:
+            self._tally.connections("", census)
         self._on_progress(self._tally.progress)
         self._look_for_an_end()
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Final
 
 from loadgen.engine import worker
@@ -15,6 +16,8 @@ from loadgen.workload.campaign import Population
 
 BARRIER_S: Final = 2.0
 """How long openings and closings may be withheld while the parties count."""
+COUNTING_SHARE: Final = 0.02
+"""Of the time between the barriers: to count some sockets, the kernel looks at all of them."""
 
 
 class Headcount:
@@ -32,6 +35,7 @@ class Headcount:
         self._links = links
         self._counters = dict(counters)
         self._clock = clock
+        self._rested_at = -inf
 
     async def at_barrier(self) -> Census:
         """Counts while nobody opens or closes, again and again until all agree, for two seconds at most."""
@@ -45,15 +49,21 @@ class Headcount:
         finally:
             await self._links.call(worker.thaw)
 
-    async def now(self, reports: Sequence[ShardReport]) -> Census:
-        """Counts once, while work goes on, so the parties need not agree."""
+    async def now(self, reports: Sequence[ShardReport]) -> Census | None:
+        """Counts once, while work goes on, so the parties need not agree; None if that is too often."""
+        started = self._clock()
+        if started < self._rested_at:
+            return None
         virtual = sum(sum(report.snapshot.gauges.virtual_connections.values()) for report in reports)
 
         async def clients() -> ConnectionCount:
             return client_count(virtual)
 
         expected = self._expected([state for report in reports for state in report.states])
-        return await count_until_equal(expected, {"client": clients, **self._counters}, 0.0)
+        census = await count_until_equal(expected, {"client": clients, **self._counters}, 0.0)
+        ended = self._clock()
+        self._rested_at = ended + (ended - started) / COUNTING_SHARE
+        return census
 
     async def _clients(self) -> ConnectionCount:
         shards = await self._links.call(worker.census)

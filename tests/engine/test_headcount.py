@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from loadgen.engine import worker
@@ -89,3 +91,20 @@ def test_between_the_barriers_it_counts_once(run, clock, shards, population_of):
     assert (census.expected["client_to_cas"], census.counts["client"]["client_to_cas"]) == (34, 34)
     assert census.counts["kernel"]["client_to_cas"] == 2
     assert shards.calls == []
+
+
+def test_between_the_barriers_it_does_not_count_all_the_time(run, clock, shards, population_of):
+    async def count():
+        await asyncio.sleep(0.1)
+        return client_count(0)
+
+    headcount = Headcount(population_of(10), shards, {"kernel": count}, clock=lambda: clock() / 1e9)
+
+    async def main():
+        counted = []
+        for _ in range(10):
+            counted.append(await headcount.now([]) is not None)
+            await asyncio.sleep(1.1)
+        return counted
+
+    assert run(main()) == 2 * [True, *4 * [False]]
