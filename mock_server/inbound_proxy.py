@@ -113,7 +113,7 @@ class InboundProxy(ProxyChannel):
         match self.state, pdu.flags, pdu.commands:
             case ProxyState.WAIT_CLIENT, _, _:
                 self._begin(pdu)
-            case (ProxyState.ENDING | ProxyState.CLOSED), _, _:
+            case ((ProxyState.ENDING | ProxyState.CLOSED), _, _):
                 raise self._out_of_state(pdu, "client")
             case _, rts.PING, ():
                 pass

@@ -345,7 +345,7 @@ def test_every_pair_moves_or_ends_the_connection(direction, situation, name):
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_nothing_may_be_said_on_a_leg_that_is_not_in_use(name):
-    """On a successor's before the change it breaks the connection; on a predecessor's after it nobody hears."""
+    """On a successor's before the change it breaks the connection; on a predecessor's after it, nothing."""
     for make in (lambda it: it.new_in(), lambda it: it.asked_for_out().new_out()):
         it = short()
         leg = make(it)
