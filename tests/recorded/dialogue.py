@@ -16,6 +16,7 @@ from loadgen.wire.rop.buffer import read_requests, read_responses
 from loadgen.wire.rop.oxcnotif import RopNotifyResponse, TableEvent
 from loadgen.wire.rop.oxctabl import RopSetColumnsRequest
 from loadgen.wire.rop.registry import Response
+from tests.recorded.capture import Part
 
 
 def _methods(*modules: ModuleType) -> Iterator[Any]:
@@ -77,6 +78,19 @@ class Dialogue:
             place = SPECIAL_TABLE_POINTER
             stub, stray = stub[: place.start] + stub[place.stop :], stub[place]
         return Message(call_id, fragment.context_id, kind, by_client, stub, kind.decode(stub), stray)
+
+
+def whole_requests(parts: Iterable[Part], cookies: dict[int, bytes]) -> dict[tuple[bytes, int], Message]:
+    """All requests of a conversation, by virtual connection and call_id."""
+    dialogues = {cookie: Dialogue() for cookie in cookies.values()}
+    requests = {}
+    for part in parts:
+        if part.by_client and not part.is_head and not part.is_rts:
+            cookie = cookies[part.port]
+            message = dialogues[cookie].hear(pdu.decode(part.data))
+            if message is not None:
+                requests[cookie, message.call_id] = message
+    return requests
 
 
 class RopExchange(NamedTuple):
@@ -161,8 +175,3 @@ def _differing_columns(recorded: Any, ours: Any) -> Iterator[str]:
             yield f"property 0x{tag:08X}"
     if set(mine) - set(recorded.columns):
         yield "PropertyRow.columns"
-
-
-def reasons_for(found: Iterable[str], known: dict[str, str]) -> None:
-    """Fails for a difference that has no reason, and for a reason that no difference needs."""
-    assert set(found) == set(known)

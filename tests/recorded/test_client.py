@@ -24,7 +24,7 @@ from loadgen.wire import emsmdb, nspi, pdu
 from loadgen.wire.http import parse_basic
 from loadgen.wire.rts import AssociationGroupId, Cookie, ReceiveWindowSize, RtsPdu
 from tests.recorded.capture import NAMES, Part, cut, read_parts, virtual_connections
-from tests.recorded.dialogue import Dialogue, Message, differences, read_rops
+from tests.recorded.dialogue import Dialogue, Message, differences, read_rops, whole_requests
 
 NOW = 0.0
 LIFETIME = 1 << 30
@@ -286,7 +286,7 @@ def replay(name: str, piece: int) -> tuple[list[Part], dict[bytes, OurConnection
     parts = read_parts(name)
     cookies, sessions = virtual_connections(parts), Sessions()
     ours: dict[bytes, OurConnection] = {}
-    requests = _requests(parts, cookies)
+    requests = whole_requests(parts, cookies)
     for part in parts:
         cookie = cookies[part.port]
         if cookie not in ours:
@@ -305,19 +305,6 @@ def replay(name: str, piece: int) -> tuple[list[Part], dict[bytes, OurConnection
                 connection.call(requests[cookie, value.call_id])
         connection.collect()
     return parts, ours
-
-
-def _requests(parts: list[Part], cookies: dict[int, bytes]) -> dict[tuple[bytes, int], Message]:
-    """All requests of the conversation, whole: ours are said when the first fragment of theirs is."""
-    dialogues = {cookie: Dialogue() for cookie in cookies.values()}
-    requests = {}
-    for part in parts:
-        if part.by_client and not part.is_head and not part.is_rts:
-            cookie = cookies[part.port]
-            message = dialogues[cookie].hear(pdu.decode(part.data))
-            if message is not None:
-                requests[cookie, message.call_id] = message
-    return requests
 
 
 def successors(name: str) -> list[bytes]:
