@@ -3,6 +3,7 @@
 from loadgen.errors import RemoteProtocolError
 
 _MASK = 0xFFFFFFFF  # BytesReceived wraps
+_LARGEST_FRAGMENT = 5840
 
 
 class SendWindow:
@@ -41,18 +42,20 @@ class ReceiveWindow:
     A sender that overruns the window is let be: real ones do it by a fragment, and nothing is queued here.
     """
 
-    __slots__ = ("advertised", "received", "size")
+    __slots__ = ("_enough", "advertised", "received", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.advertised = size
         self.received = 0
+        # Half of a small window has no room for a fragment, and a sender that waits for room would wait for ever.
+        self._enough = max(size // 2, _LARGEST_FRAGMENT + 1)
 
     def take(self, size: int) -> bool:
         """A PDU was received; true if it is time to acknowledge ``received`` and offer all of ``size``."""
         self.received = (self.received + size) & _MASK
         self.advertised -= size
-        if 2 * self.advertised >= self.size:
+        if self.advertised >= self._enough:
             return False
         self.advertised = self.size
         return True

@@ -93,3 +93,13 @@ def test_overrun_is_tolerated():
     receiver = ReceiveWindow(8192)
     assert receiver.take(9000)
     assert receiver.advertised == 8192
+
+
+@pytest.mark.parametrize("size", [8192, 11_682, 65_536])
+def test_no_window_is_so_small_that_a_whole_fragment_waits_for_ever(size):
+    receiver, sender = ReceiveWindow(size), SendWindow(size)
+    for fragment in (3744, 5840, 1000, 5840, 5840):
+        assert sender.admits(fragment)
+        sender.spend(fragment)
+        if receiver.take(fragment):
+            sender.acknowledge(receiver.received, receiver.advertised)
