@@ -48,7 +48,7 @@ class ReceiveWindow:
         self.size = size
         self.advertised = size
         self.received = 0
-        # Half of a small window has no room for a fragment, and a sender that waits for room would wait for ever.
+        # Half of a small window may have no room for a fragment, and the sender would wait for ever.
         self._enough = max(size // 2, _LARGEST_FRAGMENT + 1)
 
     def take(self, size: int) -> bool:
