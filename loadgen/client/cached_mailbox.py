@@ -32,6 +32,9 @@ _ROUNDS: Final = 3
 """How often a copy is brought up to date before a difference counts: mail may still be coming."""
 
 _NOT_FOUND: Final = 0x8004010F
+_OBJECT_DELETED: Final = 0x80040800
+_IGNORED: Final = 0x80040801
+"""The server has this version of a message already ([MS-OXCDATA] 2.4)."""
 
 
 class CachedMailbox:
@@ -233,7 +236,7 @@ class CachedMailbox:
                 del copy.moves[0]
 
     async def _upload_move(self, move: Move, collector: ServerObjectHandle) -> None:
-        """A message that is gone was moved by somebody else, or by us though we were never told.
+        """A message that is not there was moved by somebody else, or by us, though we were never told.
 
         What became of it, the next download of Deleted Items tells.
         """
@@ -253,12 +256,24 @@ class CachedMailbox:
         try:
             await self._background.run(batch)
         except MapiError as error:
-            if error.code != _NOT_FOUND:
+            if error.code not in (_NOT_FOUND, _OBJECT_DELETED):
                 raise
             copy.deleted_items.messages.pop(move.new_id, None)
 
     async def _file(self, filing: Filing) -> None:
-        """Files a sent message as Outlook 2003 does: the whole of it once more."""
+        """Files a sent message as Outlook 2003 does: the whole of it once more.
+
+        The server may have it already, since the last time we were not told, and it may be deleted by now.
+        """
+        try:
+            await self._import(filing)
+        except MapiError as error:
+            if error.code == _OBJECT_DELETED:
+                self._copy.sent_items.messages.pop(filing.message_id, None)
+            elif error.code != _IGNORED:
+                raise
+
+    async def _import(self, filing: Filing) -> None:
         values = (
             PropertyValue(p.PidTagSourceKey, self._logon.replica.source_key(filing.message_id)),
             PropertyValue(p.PidTagLastModificationTime, filing.sent_at),

@@ -208,7 +208,7 @@ class Synchroniser:
                 for item in reader.feed(buffer.data):
                     take(item)
             if last.return_value == fx.SERVER_BUSY:
-                refusals += 1
+                refusals = 1 if buffers else refusals + 1
                 if refusals > _PATIENCE:
                     raise MapiError("RopFastTransferSourceGetBuffer", fx.SERVER_BUSY)
                 await self._sleep(last.backoff_time_ms / 1000)
