@@ -1,44 +1,43 @@
 """CPU of the same work in impacket and in this project's client, against the same mock: client side alone.
 
-impacket speaks over blocking sockets, one thing after the other, so ours does one thing after the other, too.
+Both do one thing after the other, and then many at once: ours on one event loop, impacket, which knows only
+blocking sockets, in as many threads. What needs no socket is measured without one, too.
 """
 
+import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from impacket.dcerpc.v5 import nspi as judge_nspi
 from impacket.dcerpc.v5 import oxabref as judge_rfr
+from impacket.dcerpc.v5 import rpcrt
 from impacket.dcerpc.v5.transport import DCERPCTransportFactory
 from impacket.http import AUTH_BASIC
 
-from benchmarks.bench_calls import (
-    CASES,
-    COLUMNS,
-    DIRECTORY,
-    PAGE,
-    REFERRAL,
-    USERS,
-    Case,
-    our_calls,
-    our_openings,
-)
+from benchmarks import bench_nspi
+from benchmarks.bench_calls import CASES, COLUMNS, DIRECTORY, OPENING, PAGE, REFERRAL, USERS, Case, connect
 from benchmarks.measuring import Meter, Subject, in_turns, ratio
+from loadgen.wire import pdu, rfr
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 
-ROUNDS = 5
-OPENINGS = 3
-CALLS = 4
-PAGES = 1
+ROUNDS = 4
+AT_ONCE = 16
+DISTINGUISHED_NAME = "/o=Contoso/ou=First Administrative Group/cn=Recipients/cn=user00000"
 WANTED = {"virtual connection": 10, "RfrGetNewDSA": 40, "NspiQueryRows": 100}
 """How many times less CPU ours should need."""
+RFR, QUERY = CASES[0], CASES[-1]
+
+Work = Callable[[], object]
 
 
 @contextmanager
-def connected(mock: MockOrganisation, port: int, interface: bytes) -> Iterator[Any]:
+def judge(mock: MockOrganisation, port: int, interface: bytes) -> Iterator[Any]:
     """impacket's DCE/RPC object, bound."""
     account = mock.account(0)
     server = account.home_server
@@ -56,58 +55,162 @@ def connected(mock: MockOrganisation, port: int, interface: bytes) -> Iterator[A
             channel.close()
 
 
-def judges_openings(mock: MockOrganisation) -> Subject:
+def judge_opens(mock: MockOrganisation) -> None:
+    with judge(mock, REFERRAL, judge_rfr.MSRPC_UUID_OXABREF):
+        pass
+
+
+def judge_asks(mock: MockOrganisation, stack: ExitStack) -> Work:
+    dce = stack.enter_context(judge(mock, REFERRAL, judge_rfr.MSRPC_UUID_OXABREF))
+    return partial(judge_rfr.hRfrGetNewDSA, dce, mock.account(0).legacy_dn)
+
+
+def judge_reads(mock: MockOrganisation, stack: ExitStack) -> Work:
+    dce = stack.enter_context(judge(mock, DIRECTORY, judge_nspi.MSRPC_UUID_NSPI))
+    handle = judge_nspi.hNspiBind(dce)["contextHandle"]
+
+    def read() -> None:
+        answer = judge_nspi.hNspiQueryRows(dce, handle, ContainerID=0, Count=PAGE, pPropTags=list(COLUMNS))
+        assert len(judge_nspi.simplifyPropertyRowSet(answer["ppRows"])) == PAGE
+
+    return read
+
+
+def judges_openings(mock: MockOrganisation, at_once: int, each: int) -> Subject:
     async def run(meter: Meter) -> None:
-        with meter.over(OPENINGS):
-            for _ in range(OPENINGS):
-                with connected(mock, REFERRAL, judge_rfr.MSRPC_UUID_OXABREF):
-                    pass
+        in_threads(meter, [partial(judge_opens, mock)] * at_once, each)
 
     return run
 
 
-def judges_referrals(mock: MockOrganisation) -> Subject:
+def judges_calls(
+    mock: MockOrganisation,
+    prepare: Callable[[MockOrganisation, ExitStack], Work],
+    at_once: int,
+    each: int,
+) -> Subject:
     async def run(meter: Meter) -> None:
-        account = mock.account(0)
-        with connected(mock, REFERRAL, judge_rfr.MSRPC_UUID_OXABREF) as dce, meter.over(CALLS):
-            for _ in range(CALLS):
-                answer = judge_rfr.hRfrGetNewDSA(dce, account.legacy_dn)
-                assert answer["ppszServer"]
+        with ExitStack() as stack:
+            in_threads(meter, [prepare(mock, stack) for _ in range(at_once)], each)
 
     return run
 
 
-def judges_pages(mock: MockOrganisation) -> Subject:
+def in_threads(meter: Meter, works: list[Work], each: int) -> None:
+    """Every work so many times, in a thread of its own if there are several."""
+
+    def repeat(work: Work) -> None:
+        for _ in range(each):
+            work()
+
+    with ThreadPoolExecutor(len(works)) as threads, meter.over(each * len(works)):
+        list(threads.map(repeat, works)) if len(works) > 1 else repeat(works[0])
+
+
+def our_openings(mock: MockOrganisation, at_once: int, each: int) -> Subject:
+    async def open_and_close() -> None:
+        for _ in range(each):
+            connection = await connect(mock, mock.proxy, OPENING)
+            await connection.close()
+
     async def run(meter: Meter) -> None:
-        with connected(mock, DIRECTORY, judge_nspi.MSRPC_UUID_NSPI) as dce:
-            handle = judge_nspi.hNspiBind(dce)["contextHandle"]
-            with meter.over(PAGES):
-                for _ in range(PAGES):
-                    answer = judge_nspi.hNspiQueryRows(
-                        dce, handle, ContainerID=0, Count=PAGE, pPropTags=list(COLUMNS)
-                    )
-                    assert len(judge_nspi.simplifyPropertyRowSet(answer["ppRows"])) == PAGE
+        with meter.over(at_once * each):
+            await asyncio.gather(*(open_and_close() for _ in range(at_once)))
 
     return run
+
+
+def our_calls(mock: MockOrganisation, case: Case, at_once: int, each: int) -> Subject:
+    async def run(meter: Meter) -> None:
+        connections = [await connect(mock, mock.proxy, case) for _ in range(at_once)]
+        calls = [await case.prepare(connection, mock.account(0)) for connection in connections]
+
+        async def repeat(number: int) -> None:
+            for _ in range(each):
+                await calls[number]()
+
+        with meter.over(at_once * each):
+            await asyncio.gather(*map(repeat, range(at_once)))
+        for connection in connections:
+            await connection.close()
+
+    return run
+
+
+def without_sockets(work: Work, times: int) -> Subject:
+    async def run(meter: Meter) -> None:
+        with meter.over(times):
+            for _ in range(times):
+                work()
+
+    return run
+
+
+def our_referral(answer: bytes) -> None:
+    stub = rfr.RfrGetNewDSARequest(DISTINGUISHED_NAME).encode()
+    pdu.Request(call_id=2, context_id=0, opnum=0, stub=stub).encode()
+    response = pdu.decode(answer)
+    assert isinstance(response, pdu.Response)
+    rfr.RfrGetNewDSAResponse.decode(response.stub)
+
+
+def judges_referral(answer: bytes) -> None:
+    request = judge_rfr.RfrGetNewDSA()
+    request["ulFlags"] = 0
+    request["pUserDN"] = DISTINGUISHED_NAME + "\0"
+    request["ppszUnused"] = judge_rfr.NULL
+    request["ppszServer"] = "\0"
+    header = rpcrt.MSRPCRequestHeader()
+    header["op_num"] = 0
+    header["pduData"] = request.getData()
+    header["alloc_hint"] = len(header["pduData"])
+    header.get_packet()
+    response = rpcrt.MSRPCRespHeader(answer)
+    assert judge_rfr.RfrGetNewDSAResponse(response["pduData"])["ppszServer"]
+
+
+def pairs(mock: MockOrganisation) -> dict[str, tuple[Subject, Subject]]:
+    """What is compared: ours and impacket's, by what is done."""
+    stub = rfr.RfrGetNewDSAResponse(rfr.NamePlace("MBX1.contoso.test")).encode()
+    answer = pdu.Response(call_id=2, context_id=0, stub=stub).encode()
+    page = bench_nspi.read_page()
+    many = f", {AT_ONCE} at once"
+    return {
+        "virtual connection": (our_openings(mock, 1, 8), judges_openings(mock, 1, 3)),
+        "virtual connection" + many: (our_openings(mock, AT_ONCE, 1), judges_openings(mock, AT_ONCE, 1)),
+        "RfrGetNewDSA": (our_calls(mock, RFR, 1, 60), judges_calls(mock, judge_asks, 1, 8)),
+        "RfrGetNewDSA" + many: (
+            our_calls(mock, RFR, AT_ONCE, 10),
+            judges_calls(mock, judge_asks, AT_ONCE, 1),
+        ),
+        "RfrGetNewDSA, no sockets": (
+            without_sockets(partial(our_referral, answer), 300),
+            without_sockets(partial(judges_referral, answer), 10),
+        ),
+        "NspiQueryRows": (our_calls(mock, QUERY, 1, 20), judges_calls(mock, judge_reads, 1, 1)),
+        "NspiQueryRows" + many: (
+            our_calls(mock, QUERY, AT_ONCE, 2),
+            judges_calls(mock, judge_reads, AT_ONCE, 1),
+        ),
+        "NspiQueryRows, no sockets": (
+            without_sockets(partial(bench_nspi.ours, page), 20),
+            without_sockets(partial(bench_nspi.judges, page), 1),
+        ),
+    }
 
 
 def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mock = stack.enter_context(running_mock(folder, users=USERS))
-        named: dict[str, Case] = {case.name.partition(",")[0]: case for case in CASES}
-        pairs: dict[str, tuple[Subject, Subject]] = {
-            "virtual connection": (our_openings(mock), judges_openings(mock)),
-            "RfrGetNewDSA": (our_calls(mock, named["RfrGetNewDSA"]), judges_referrals(mock)),
-            "NspiQueryRows": (our_calls(mock, named["NspiQueryRows"]), judges_pages(mock)),
-        }
-        meters = {name: (Meter(()), Meter(())) for name in pairs}
-        both = (zip(pairs[name], meters[name], strict=True) for name in pairs)
+        compared = pairs(mock)
+        meters = {name: (Meter(()), Meter(())) for name in compared}
+        both = (zip(compared[name], meters[name], strict=True) for name in compared)
         in_turns(chain.from_iterable(both), ROUNDS)
-    print(f"{'least client CPU in µs':24}{'ours':>10}{'impacket':>12}{'impacket / ours':>18}{'wanted':>9}")
+    print(f"{'least client CPU in µs':36}{'ours':>10}{'impacket':>12}{'times':>9}{'wanted':>9}")
     for name, (ours, judges) in meters.items():
-        times = ratio(judges.own_us, ours.own_us)
-        print(f"{name:24}{min(ours.own_us):10.1f}{min(judges.own_us):12.1f}{times:18.1f}{WANTED[name]:9}")
+        times, wanted = ratio(judges.own_us, ours.own_us), WANTED[name.partition(",")[0]]
+        print(f"{name:36}{min(ours.own_us):10.1f}{min(judges.own_us):12.1f}{times:9.1f}{wanted:9}")
 
 
 if __name__ == "__main__":

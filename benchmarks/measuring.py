@@ -41,7 +41,8 @@ class Meter:
 
     def __exit__(self, *_: object) -> None:
         own_ns = time.process_time_ns() - self._own_ns
-        time.sleep(SETTLE_S)
+        if self.others:
+            time.sleep(SETTLE_S)
         others_ns = self._read() - self._others_ns
         self.own_us.append(own_ns / self.repetitions / 1000)
         self.whole_us.append((own_ns + others_ns) / self.repetitions / 1000)
