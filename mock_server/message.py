@@ -148,9 +148,9 @@ class Message:
 
     ``flags`` are those of PidTagMessageFlags that are not computed. ``delivered`` is when the transport
     brought it, 0 if a client made it. ``deleted`` is what an open handle finds out when another client
-    deletes the message. ``counter`` orders messages by age. ``change_counter`` is that of the last change but
-    marking as read, of which ``read_counter`` is (0 before the first). ``client_history`` is set once a
-    client changed a copy of its own and uploaded that.
+    deletes the message. ``counter`` orders messages by age. ``change_counter`` numbers the last change but
+    marking as read, which ``read_counter`` does; both are 0 before the first. ``client_history`` is set once
+    a client changed a copy of its own and uploaded that.
     """
 
     __slots__ = (
@@ -183,7 +183,7 @@ class Message:
         self.associated = False
         self.created = self.modified = now
         self.delivered = 0
-        self.change_counter = counter
+        self.change_counter = 0
         self.read_counter = 0
         self.client_history: ChangeHistory | None = None
         self.status = 0

@@ -30,8 +30,8 @@ Clock = Callable[[], int]
 class ObjectStore:
     """Folders and messages of one mailbox or public store.
 
-    One row of numbers names objects and changes alike. ``reserved`` are those that clients have asked for and
-    have not yet used, for messages and folders that they make while they are not connected.
+    Objects have numbers, and so have changes, of which ``last_change`` is the latest. ``reserved`` are those
+    for messages and folders that clients make while they are not connected, and have not yet uploaded.
     """
 
     def __init__(self, identity: StoreIdentity, clock: Clock) -> None:
@@ -40,18 +40,24 @@ class ObjectStore:
         self.folders: dict[int, Folder] = {}
         self.listeners: list[Listener] = []
         self.reserved = GlobSet()
+        self.last_change = FIRST_FREE_COUNTER
         self._next_counter = FIRST_FREE_COUNTER
         self.created = clock()
 
     def new_counter(self, count: int = 1) -> int:
-        """The first of ``count`` numbers that nothing in this store has had before."""
+        """The first of ``count`` numbers that no object of this store has had before."""
         counter = self._next_counter
         self._next_counter += count
         return counter
 
+    def _new_change(self) -> int:
+        """A number higher than that of any change before."""
+        self.last_change += 1
+        return self.last_change
+
     @property
     def last_counter(self) -> int:
-        """The number that was given last: no change has a higher one."""
+        """The number that was given to an object last."""
         return self._next_counter - 1
 
     def reserve_counters(self, count: int) -> int:
@@ -160,7 +166,7 @@ class ObjectStore:
         changed = [message for message in messages if message.is_read != read]
         for message in changed:
             message.flags ^= READ
-            message.read_counter = self.new_counter()
+            message.read_counter = self._new_change()
             if not message.associated:
                 self.folders[message.folder_id].unread += -1 if read else 1
             self._tell(StoreEvent(MODIFIED, self.folders[message.folder_id], message))
@@ -223,7 +229,7 @@ class ObjectStore:
     ) -> Message:
         copy = self.new_message(target, original.content, associated=original.associated, counter=counter)
         copy.flags, copy.status = original.flags, original.status
-        copy.read_counter = self.new_counter() if original.read_counter else 0
+        copy.read_counter = self._new_change() if original.read_counter else 0
         copy.created, copy.delivered = original.created, original.delivered
         self._insert(target, copy, origin)
         return copy
@@ -249,7 +255,7 @@ class ObjectStore:
 
     def _stamp(self, changed: Message | Folder, origin: ClientChange | None = None) -> None:
         """Number a change; the server made it unless ``origin`` tells of a client."""
-        changed.change_counter = self.new_counter()
+        changed.change_counter = self._new_change()
         if origin is not None:
             changed.modified = origin.modified
             changed.client_history = origin.history
@@ -261,7 +267,7 @@ class ObjectStore:
 
     def _tell_counts(self, folder: Folder) -> None:
         folder.modified = self.clock()
-        folder.contents_counter = self.new_counter()
+        folder.contents_counter = self._new_change()
         self._tell(StoreEvent(MODIFIED, folder, counts=(len(folder.messages), folder.unread)))
 
     def _tell(self, event: StoreEvent) -> None:

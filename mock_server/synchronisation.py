@@ -161,7 +161,7 @@ def contents_stream(
     content_for: Callable[[Selection], StreamContent],
 ) -> Iterator[Element]:
     """The stream of a folder's messages (contentsSync); ``state`` grows as they go out."""
-    lacking, last = Lacking.of(folder, state, wish), store.last_counter
+    lacking, last = Lacking.of(folder, state, wish), store.last_change
     steps = _contents_steps(lacking, state, wish, content_for)
 
     def finish() -> None:
@@ -232,7 +232,7 @@ def hierarchy_stream(
     content_for: Callable[[Selection], StreamContent],
 ) -> Iterator[Element]:
     """The stream of the folders below ``top`` (hierarchySync); ``state`` grows as they go out."""
-    folders, last = tuple(top.descendants()), store.last_counter
+    folders, last = tuple(top.descendants()), store.last_change
     seen = state.seen.own
     changed = [folder for folder in folders if folder.last_counter not in seen]
     deleted = state.given.own - GlobSet.of(folder.counter for folder in folders)
