@@ -7,12 +7,10 @@ are extended buffers (:mod:`loadgen.wire.extended_buffer`) or empty.
 from struct import Struct
 from typing import ClassVar, Final, Self, TypeAlias
 
-import msgspec
-
 from loadgen.errors import WireError
-from loadgen.wire.buffer import Reader
 from loadgen.wire.ndr import NdrReader, NdrWriter
 from loadgen.wire.pdu import SyntaxId
+from loadgen.wire.rpc import FixedStub, RequestStub, Stub
 
 INTERFACE: Final = SyntaxId.of("a4f1db00-ca47-1067-b31f-00dd010662da", 0, 81)
 ASYNC_INTERFACE: Final = SyntaxId.of("5261574a-4572-206e-b268-6b199213b4e4", 0, 1)
@@ -56,25 +54,60 @@ def words_from_version(version: Version, *, new_form: bool) -> VersionWords:
     return major, build, revision
 
 
-class _FixedStub(msgspec.Struct, frozen=True, gc=False):
-    """A stub of context handles and 32-bit integers alone, so that nothing needs padding."""
+class EcDoConnectExResponse(Stub, frozen=True):
+    """The session, and how often a client that gets no notifications may ask for news ([MS-OXCRPC] 3.1.4.1).
 
-    layout: ClassVar[Struct]
+    ``dn_prefix`` shortens the names of recipients; it and ``display_name`` are None for a NULL pointer.
+    """
 
-    def encode(self) -> bytes:
-        """The stub."""
-        return self.layout.pack(*msgspec.structs.astuple(self))
+    context_handle: bytes
+    polls_max_ms: int
+    retries: int
+    retry_delay_ms: int
+    session_index: int
+    dn_prefix: str | None
+    display_name: str | None
+    server_version: VersionWords
+    best_version: VersionWords
+    time_stamp: int
+    aux_out: bytes = b""
+    return_value: int = 0
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The parameters; raises :class:`WireError`."""
-        reader = Reader(stub)
-        parameters = cls(*reader.unpack(cls.layout, cls.__name__))
-        reader.expect_end(cls.__name__)
-        return parameters
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(
+            context_handle=reader.context_handle("pcxh"),
+            polls_max_ms=reader.u32("pcmsPollsMax"),
+            retries=reader.u32("pcRetry"),
+            retry_delay_ms=reader.u32("pcmsRetryDelay"),
+            session_index=reader.u16("picxr"),
+            dn_prefix=_read_unique_string(reader, "szDNPrefix"),
+            display_name=_read_unique_string(reader, "szDisplayName"),
+            server_version=_read_version(reader, "rgwServerVersion"),
+            best_version=_read_version(reader, "rgwBestVersion"),
+            time_stamp=reader.u32("pulTimeStamp"),
+            aux_out=_read_varying_sized(reader, "rgbAuxOut"),
+            return_value=reader.u32("return value"),
+        )
+
+    def _write(self, writer: NdrWriter) -> None:
+        writer.context_handle(self.context_handle)
+        writer.u32(self.polls_max_ms)
+        writer.u32(self.retries)
+        writer.u32(self.retry_delay_ms)
+        writer.u16(self.session_index)
+        for text in (self.dn_prefix, self.display_name):
+            writer.pointer(text is not None)
+            if text is not None:
+                writer.string(text)
+        _write_version(writer, self.server_version)
+        _write_version(writer, self.best_version)
+        writer.u32(self.time_stamp)
+        _write_varying_sized(writer, self.aux_out)
+        writer.u32(self.return_value)
 
 
-class EcDoConnectExRequest(msgspec.Struct, frozen=True):
+class EcDoConnectExRequest(RequestStub[EcDoConnectExResponse], frozen=True):
     """Opens a session for the mailbox user ``user_dn`` ([MS-OXCRPC] 3.1.4.1)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
@@ -94,32 +127,9 @@ class EcDoConnectExRequest(msgspec.Struct, frozen=True):
     aux_in: bytes = b""
     aux_out_max: int = 0x1008
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
-        writer.string(self.user_dn)
-        for number in (
-            self.flags,
-            self.con_mod,
-            self.limit,
-            self.code_page,
-            self.lcid_string,
-            self.lcid_sort,
-        ):
-            writer.u32(number)
-        writer.u32(self.session_index_link)
-        writer.u16(self.can_convert_code_pages)
-        _write_version(writer, self.client_version)
-        writer.u32(self.time_stamp)
-        _write_sized(writer, self.aux_in)
-        writer.u32(self.aux_out_max)
-        return writer.getvalue()
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        request = cls(
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(
             user_dn=reader.string("szUserDN"),
             flags=reader.u32("ulFlags"),
             con_mod=reader.u32("ulConMod"),
@@ -134,75 +144,54 @@ class EcDoConnectExRequest(msgspec.Struct, frozen=True):
             aux_in=_read_sized(reader, "rgbAuxIn"),
             aux_out_max=reader.u32("pcbAuxOut"),
         )
-        reader.expect_end("EcDoConnectEx request")
-        return request
 
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDoConnectExResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcDoConnectExResponse.decode(stub)
+    def _write(self, writer: NdrWriter) -> None:
+        writer.string(self.user_dn)
+        writer.u32(self.flags)
+        writer.u32(self.con_mod)
+        writer.u32(self.limit)
+        writer.u32(self.code_page)
+        writer.u32(self.lcid_string)
+        writer.u32(self.lcid_sort)
+        writer.u32(self.session_index_link)
+        writer.u16(self.can_convert_code_pages)
+        _write_version(writer, self.client_version)
+        writer.u32(self.time_stamp)
+        _write_sized(writer, self.aux_in)
+        writer.u32(self.aux_out_max)
 
 
-class EcDoConnectExResponse(msgspec.Struct, frozen=True):
-    """The session, and how often a client that gets no notifications may ask for news ([MS-OXCRPC] 3.1.4.1).
-
-    ``dn_prefix`` shortens the names of recipients; it and ``display_name`` are None for a NULL pointer.
-    """
+class EcDoRpcExt2Response(Stub, frozen=True):
+    """Carries ROP responses; ``trans_time_ms`` went by in the server ([MS-OXCRPC] 3.1.4.2)."""
 
     context_handle: bytes
-    polls_max_ms: int
-    retries: int
-    retry_delay_ms: int
-    session_index: int
-    dn_prefix: str | None
-    display_name: str | None
-    server_version: VersionWords
-    best_version: VersionWords
-    time_stamp: int
+    rgb_out: bytes
+    flags: int = 0
     aux_out: bytes = b""
+    trans_time_ms: int = 0
     return_value: int = 0
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
-        writer.context_handle(self.context_handle)
-        for milliseconds_or_count in (self.polls_max_ms, self.retries, self.retry_delay_ms):
-            writer.u32(milliseconds_or_count)
-        writer.u16(self.session_index)
-        for text in (self.dn_prefix, self.display_name):
-            writer.pointer(text is not None)
-            if text is not None:
-                writer.string(text)
-        _write_version(writer, self.server_version)
-        _write_version(writer, self.best_version)
-        writer.u32(self.time_stamp)
-        _write_varying_sized(writer, self.aux_out)
-        writer.u32(self.return_value)
-        return writer.getvalue()
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        response = cls(
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(
             context_handle=reader.context_handle("pcxh"),
-            polls_max_ms=reader.u32("pcmsPollsMax"),
-            retries=reader.u32("pcRetry"),
-            retry_delay_ms=reader.u32("pcmsRetryDelay"),
-            session_index=reader.u16("picxr"),
-            dn_prefix=_read_unique_string(reader, "szDNPrefix"),
-            display_name=_read_unique_string(reader, "szDisplayName"),
-            server_version=_read_version(reader, "rgwServerVersion"),
-            best_version=_read_version(reader, "rgwBestVersion"),
-            time_stamp=reader.u32("pulTimeStamp"),
+            flags=reader.u32("pulFlags"),
+            rgb_out=_read_varying_sized(reader, "rgbOut"),
             aux_out=_read_varying_sized(reader, "rgbAuxOut"),
+            trans_time_ms=reader.u32("pulTransTime"),
             return_value=reader.u32("return value"),
         )
-        reader.expect_end("EcDoConnectEx response")
-        return response
+
+    def _write(self, writer: NdrWriter) -> None:
+        writer.context_handle(self.context_handle)
+        writer.u32(self.flags)
+        _write_varying_sized(writer, self.rgb_out)
+        _write_varying_sized(writer, self.aux_out)
+        writer.u32(self.trans_time_ms)
+        writer.u32(self.return_value)
 
 
-class EcDoRpcExt2Request(msgspec.Struct, frozen=True):
+class EcDoRpcExt2Request(RequestStub[EcDoRpcExt2Response], frozen=True):
     """Carries ROP requests; ``out_max`` is the room that the answer may take ([MS-OXCRPC] 3.1.4.2)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
@@ -215,22 +204,9 @@ class EcDoRpcExt2Request(msgspec.Struct, frozen=True):
     aux_in: bytes = b""
     aux_out_max: int = 0x1008
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
-        writer.context_handle(self.context_handle)
-        writer.u32(self.flags)
-        _write_sized(writer, self.rgb_in)
-        writer.u32(self.out_max)
-        _write_sized(writer, self.aux_in)
-        writer.u32(self.aux_out_max)
-        return writer.getvalue()
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        request = cls(
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(
             context_handle=reader.context_handle("pcxh"),
             flags=reader.u32("pulFlags"),
             rgb_in=_read_sized(reader, "rgbIn"),
@@ -238,68 +214,17 @@ class EcDoRpcExt2Request(msgspec.Struct, frozen=True):
             aux_in=_read_sized(reader, "rgbAuxIn"),
             aux_out_max=reader.u32("pcbAuxOut"),
         )
-        reader.expect_end("EcDoRpcExt2 request")
-        return request
 
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDoRpcExt2Response":
-        """The answer; raises :class:`WireError`."""
-        return EcDoRpcExt2Response.decode(stub)
-
-
-class EcDoRpcExt2Response(msgspec.Struct, frozen=True):
-    """Carries ROP responses; ``trans_time_ms`` went by in the server ([MS-OXCRPC] 3.1.4.2)."""
-
-    context_handle: bytes
-    rgb_out: bytes
-    flags: int = 0
-    aux_out: bytes = b""
-    trans_time_ms: int = 0
-    return_value: int = 0
-
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.context_handle)
         writer.u32(self.flags)
-        _write_varying_sized(writer, self.rgb_out)
-        _write_varying_sized(writer, self.aux_out)
-        writer.u32(self.trans_time_ms)
-        writer.u32(self.return_value)
-        return writer.getvalue()
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        response = cls(
-            context_handle=reader.context_handle("pcxh"),
-            flags=reader.u32("pulFlags"),
-            rgb_out=_read_varying_sized(reader, "rgbOut"),
-            aux_out=_read_varying_sized(reader, "rgbAuxOut"),
-            trans_time_ms=reader.u32("pulTransTime"),
-            return_value=reader.u32("return value"),
-        )
-        reader.expect_end("EcDoRpcExt2 response")
-        return response
+        _write_sized(writer, self.rgb_in)
+        writer.u32(self.out_max)
+        _write_sized(writer, self.aux_in)
+        writer.u32(self.aux_out_max)
 
 
-class EcDoDisconnectRequest(_FixedStub, frozen=True, gc=False):
-    """Closes a session ([MS-OXCRPC] 3.1.4.3)."""
-
-    interface: ClassVar[SyntaxId] = INTERFACE
-    opnum: ClassVar[int] = 1
-    layout: ClassVar[Struct] = Struct("<20s")
-
-    context_handle: bytes
-
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDoDisconnectResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcDoDisconnectResponse.decode(stub)
-
-
-class EcDoDisconnectResponse(_FixedStub, frozen=True, gc=False):
+class EcDoDisconnectResponse(FixedStub, frozen=True, gc=False):
     """The handle is gone ([MS-OXCRPC] 3.1.4.3)."""
 
     layout: ClassVar[Struct] = Struct("<20sI")
@@ -308,7 +233,29 @@ class EcDoDisconnectResponse(_FixedStub, frozen=True, gc=False):
     return_value: int = 0
 
 
-class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
+class EcDoDisconnectRequest(FixedStub, RequestStub[EcDoDisconnectResponse], frozen=True, gc=False):
+    """Closes a session ([MS-OXCRPC] 3.1.4.3)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 1
+    layout: ClassVar[Struct] = Struct("<20s")
+
+    context_handle: bytes
+
+
+class EcRRegisterPushNotificationResponse(FixedStub, frozen=True, gc=False):
+    """The registration's handle ([MS-OXCRPC] 3.1.4.5)."""
+
+    layout: ClassVar[Struct] = Struct("<20sII")
+
+    context_handle: bytes
+    notification_handle: int = 0
+    return_value: int = 0
+
+
+class EcRRegisterPushNotificationRequest(
+    RequestStub[EcRRegisterPushNotificationResponse], frozen=True, gc=False
+):
     """Asks for UDP datagrams that hold ``context``, sent to a Winsock SOCKADDR ([MS-OXCRPC] 3.1.4.5)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
@@ -320,9 +267,17 @@ class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
     advise_bits: int = 0xFFFFFFFF
     rpc: int = 0
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    @classmethod
+    def _read(cls, reader: NdrReader) -> Self:
+        handle, rpc = reader.context_handle("pcxh"), reader.u32("iRpc")
+        context = reader.conformant_bytes("rgbContext")
+        _check_size(reader, context, reader.u16("cbContext"), "cbContext")
+        advise_bits = reader.u32("grbitAdviseBits")
+        address = reader.conformant_bytes("rgbCallbackAddress")
+        _check_size(reader, address, reader.u16("cbCallbackAddress"), "cbCallbackAddress")
+        return cls(handle, context, address, advise_bits, rpc)
+
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.context_handle)
         writer.u32(self.rpc)
         writer.conformant_bytes(self.context)
@@ -330,51 +285,9 @@ class EcRRegisterPushNotificationRequest(msgspec.Struct, frozen=True, gc=False):
         writer.u32(self.advise_bits)
         writer.conformant_bytes(self.callback_address)
         writer.u16(len(self.callback_address))
-        return writer.getvalue()
-
-    @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request; raises :class:`WireError`."""
-        reader = NdrReader(stub)
-        handle, rpc = reader.context_handle("pcxh"), reader.u32("iRpc")
-        context = reader.conformant_bytes("rgbContext")
-        _check_size(reader, context, reader.u16("cbContext"), "cbContext")
-        advise_bits = reader.u32("grbitAdviseBits")
-        address = reader.conformant_bytes("rgbCallbackAddress")
-        _check_size(reader, address, reader.u16("cbCallbackAddress"), "cbCallbackAddress")
-        reader.expect_end("EcRRegisterPushNotification request")
-        return cls(handle, context, address, advise_bits, rpc)
-
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcRRegisterPushNotificationResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcRRegisterPushNotificationResponse.decode(stub)
 
 
-class EcRRegisterPushNotificationResponse(_FixedStub, frozen=True, gc=False):
-    """The registration's handle ([MS-OXCRPC] 3.1.4.5)."""
-
-    layout: ClassVar[Struct] = Struct("<20sII")
-
-    context_handle: bytes
-    notification_handle: int = 0
-    return_value: int = 0
-
-
-class EcDummyRpcRequest(_FixedStub, frozen=True, gc=False):
-    """Asks whether anybody is there ([MS-OXCRPC] 3.1.4.6)."""
-
-    interface: ClassVar[SyntaxId] = INTERFACE
-    opnum: ClassVar[int] = 6
-    layout: ClassVar[Struct] = Struct("")
-
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDummyRpcResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcDummyRpcResponse.decode(stub)
-
-
-class EcDummyRpcResponse(_FixedStub, frozen=True, gc=False):
+class EcDummyRpcResponse(FixedStub, frozen=True, gc=False):
     """Somebody is ([MS-OXCRPC] 3.1.4.6)."""
 
     layout: ClassVar[Struct] = Struct("<I")
@@ -382,22 +295,14 @@ class EcDummyRpcResponse(_FixedStub, frozen=True, gc=False):
     return_value: int = 0
 
 
-class EcDoAsyncConnectExRequest(_FixedStub, frozen=True, gc=False):
-    """Asks for the handle on which EcDoAsyncWaitEx waits ([MS-OXCRPC] 3.1.4.4)."""
+class EcDummyRpcRequest(RequestStub[EcDummyRpcResponse], frozen=True, gc=False):
+    """Asks whether anybody is there ([MS-OXCRPC] 3.1.4.6)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
-    opnum: ClassVar[int] = 14
-    layout: ClassVar[Struct] = Struct("<20s")
-
-    context_handle: bytes
-
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDoAsyncConnectExResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcDoAsyncConnectExResponse.decode(stub)
+    opnum: ClassVar[int] = 6
 
 
-class EcDoAsyncConnectExResponse(_FixedStub, frozen=True, gc=False):
+class EcDoAsyncConnectExResponse(FixedStub, frozen=True, gc=False):
     """The asynchronous context handle (ACXH), one per session ([MS-OXCRPC] 3.1.4.4)."""
 
     layout: ClassVar[Struct] = Struct("<20sI")
@@ -406,7 +311,26 @@ class EcDoAsyncConnectExResponse(_FixedStub, frozen=True, gc=False):
     return_value: int = 0
 
 
-class EcDoAsyncWaitExRequest(_FixedStub, frozen=True, gc=False):
+class EcDoAsyncConnectExRequest(FixedStub, RequestStub[EcDoAsyncConnectExResponse], frozen=True, gc=False):
+    """Asks for the handle on which EcDoAsyncWaitEx waits ([MS-OXCRPC] 3.1.4.4)."""
+
+    interface: ClassVar[SyntaxId] = INTERFACE
+    opnum: ClassVar[int] = 14
+    layout: ClassVar[Struct] = Struct("<20s")
+
+    context_handle: bytes
+
+
+class EcDoAsyncWaitExResponse(FixedStub, frozen=True, gc=False):
+    """``flags`` has NOTIFICATION_PENDING, or the wait ran out ([MS-OXCRPC] 3.3.4.1)."""
+
+    layout: ClassVar[Struct] = Struct("<II")
+
+    flags: int = 0
+    return_value: int = 0
+
+
+class EcDoAsyncWaitExRequest(FixedStub, RequestStub[EcDoAsyncWaitExResponse], frozen=True, gc=False):
     """Waits until there is something to fetch, or about five minutes ([MS-OXCRPC] 3.3.4.1)."""
 
     interface: ClassVar[SyntaxId] = ASYNC_INTERFACE
@@ -415,20 +339,6 @@ class EcDoAsyncWaitExRequest(_FixedStub, frozen=True, gc=False):
 
     async_context_handle: bytes
     flags: int = 0
-
-    @staticmethod
-    def decode_response(stub: bytes) -> "EcDoAsyncWaitExResponse":
-        """The answer; raises :class:`WireError`."""
-        return EcDoAsyncWaitExResponse.decode(stub)
-
-
-class EcDoAsyncWaitExResponse(_FixedStub, frozen=True, gc=False):
-    """``flags`` has NOTIFICATION_PENDING, or the wait ran out ([MS-OXCRPC] 3.3.4.1)."""
-
-    layout: ClassVar[Struct] = Struct("<II")
-
-    flags: int = 0
-    return_value: int = 0
 
 
 def _read_version(reader: NdrReader, field: str) -> VersionWords:

@@ -10,6 +10,7 @@ import msgspec
 from loadgen.errors import WireError
 from loadgen.wire.ndr import NdrReader, NdrWriter
 from loadgen.wire.pdu import SyntaxId
+from loadgen.wire.rpc import RequestStub, Stub
 
 INTERFACE: Final = SyntaxId.of("1544f5e0-613c-11d1-93df-00c04fd7bd09", 1)
 
@@ -48,7 +49,7 @@ def _write_name(writer: NdrWriter, name: str | None) -> None:
         writer.string(name)
 
 
-class RfrGetNewDSAResponse(msgspec.Struct, frozen=True, gc=False):
+class RfrGetNewDSAResponse(Stub, frozen=True, gc=False):
     """The name of the NSPI server, if there was a place for it."""
 
     server: NamePlace | None
@@ -56,115 +57,76 @@ class RfrGetNewDSAResponse(msgspec.Struct, frozen=True, gc=False):
     return_value: int = SUCCESS
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         unused = NamePlace.read(reader, "ppszUnused")
-        response = cls(NamePlace.read(reader, "ppszServer"), unused, reader.u32("return value"))
-        reader.expect_end("RfrGetNewDSA response")
-        return response
+        return cls(NamePlace.read(reader, "ppszServer"), unused, reader.u32("return value"))
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         NamePlace.write(writer, self.unused)
         NamePlace.write(writer, self.server)
         writer.u32(self.return_value)
-        return writer.getvalue()
 
 
-class RfrGetNewDSARequest(msgspec.Struct, frozen=True, gc=False):
+class RfrGetNewDSARequest(RequestStub[RfrGetNewDSAResponse], frozen=True, gc=False):
     """Which server answers NSPI for the user with this distinguished name? ([MS-OXABREF] 3.1.4.1)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 0
-    response: ClassVar[type[RfrGetNewDSAResponse]] = RfrGetNewDSAResponse
 
     user_dn: str
     server: NamePlace | None = NamePlace("")
     unused: NamePlace | None = None
     flags: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> RfrGetNewDSAResponse:
-        """The response stub."""
-        return RfrGetNewDSAResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         flags, user_dn = reader.u32("ulFlags"), reader.string("pUserDN")
         unused = NamePlace.read(reader, "ppszUnused")
-        request = cls(user_dn, NamePlace.read(reader, "ppszServer"), unused, flags)
-        reader.expect_end("RfrGetNewDSA request")
-        return request
+        return cls(user_dn, NamePlace.read(reader, "ppszServer"), unused, flags)
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.u32(self.flags)
         writer.string(self.user_dn)
         NamePlace.write(writer, self.unused)
         NamePlace.write(writer, self.server)
-        return writer.getvalue()
 
 
-class RfrGetFQDNFromServerDNResponse(msgspec.Struct, frozen=True, gc=False):
+class RfrGetFQDNFromServerDNResponse(Stub, frozen=True, gc=False):
     """The fully qualified name of the server."""
 
     server_fqdn: str | None
     return_value: int = SUCCESS
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         server_fqdn = reader.string("ppszServerFQDN") if reader.pointer("ppszServerFQDN") else None
-        response = cls(server_fqdn, reader.u32("return value"))
-        reader.expect_end("RfrGetFQDNFromServerDN response")
-        return response
+        return cls(server_fqdn, reader.u32("return value"))
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         _write_name(writer, self.server_fqdn)
         writer.u32(self.return_value)
-        return writer.getvalue()
 
 
-class RfrGetFQDNFromServerDNRequest(msgspec.Struct, frozen=True, gc=False):
+class RfrGetFQDNFromServerDNRequest(RequestStub[RfrGetFQDNFromServerDNResponse], frozen=True, gc=False):
     """What is this server called in the DNS? ([MS-OXABREF] 3.1.4.2)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 1
-    response: ClassVar[type[RfrGetFQDNFromServerDNResponse]] = RfrGetFQDNFromServerDNResponse
 
     server_dn: str
     flags: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> RfrGetFQDNFromServerDNResponse:
-        """The response stub."""
-        return RfrGetFQDNFromServerDNResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         flags, size = reader.u32("ulFlags"), reader.u32("cbMailboxServerDN")
         if not MIN_SERVER_DN <= size <= MAX_SERVER_DN:
             raise WireError("cbMailboxServerDN", 4, f"{size} is not in {MIN_SERVER_DN} to {MAX_SERVER_DN}")
-        request = cls(reader.string("szMailboxServerDN"), flags)
-        if len(request.server_dn) + 1 != size:
-            raise WireError("cbMailboxServerDN", 4, f"{size} for {len(request.server_dn) + 1} bytes")
-        reader.expect_end("RfrGetFQDNFromServerDN request")
-        return request
+        server_dn = reader.string("szMailboxServerDN")
+        if len(server_dn) + 1 != size:
+            raise WireError("cbMailboxServerDN", 4, f"{size} for {len(server_dn) + 1} bytes")
+        return cls(server_dn, flags)
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.u32(self.flags)
         writer.u32(len(self.server_dn) + 1)
         writer.string(self.server_dn)
-        return writer.getvalue()

@@ -28,9 +28,10 @@ from loadgen.wire.nspi.values import (
 )
 from loadgen.wire.pdu import SyntaxId
 from loadgen.wire.properties import PropertyValue
+from loadgen.wire.rpc import RequestStub, Stub
 
 
-class NspiUpdateStatResponse(msgspec.Struct, frozen=True, gc=False):
+class NspiUpdateStatResponse(Stub, frozen=True, gc=False):
     """The position as it is now; ``delta`` says how many rows it really moved, if the request asked."""
 
     stat: Stat
@@ -38,56 +39,36 @@ class NspiUpdateStatResponse(msgspec.Struct, frozen=True, gc=False):
     return_value: int = SUCCESS
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response stub."""
-        reader = NdrReader(stub)
-        response = cls(Stat.read(reader), _read_delta(reader), reader.u32("return value"))
-        reader.expect_end("NspiUpdateStat response")
-        return response
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(Stat.read(reader), _read_delta(reader), reader.u32("return value"))
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         self.stat.write(writer)
         _write_delta(writer, self.delta)
         writer.u32(self.return_value)
-        return writer.getvalue()
 
 
-class NspiUpdateStatRequest(msgspec.Struct, frozen=True, gc=False):
+class NspiUpdateStatRequest(RequestStub[NspiUpdateStatResponse], frozen=True, gc=False):
     """Moves by ``stat.delta`` rows from where ``stat`` is; ``delta`` 0 asks how many it was (3.1.4.1.4)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 2
-    response: ClassVar[type[NspiUpdateStatResponse]] = NspiUpdateStatResponse
 
     handle: bytes
     stat: Stat
     delta: int | None = None
     reserved: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> NspiUpdateStatResponse:
-        """The response stub."""
-        return NspiUpdateStatResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         handle, reserved = reader.context_handle("hRpc"), reader.u32("Reserved")
-        request = cls(handle, Stat.read(reader), _read_delta(reader), reserved)
-        reader.expect_end("NspiUpdateStat request")
-        return request
+        return cls(handle, Stat.read(reader), _read_delta(reader), reserved)
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.handle)
         writer.u32(self.reserved)
         self.stat.write(writer)
         _write_delta(writer, self.delta)
-        return writer.getvalue()
 
 
 def _read_delta(reader: NdrReader) -> int | None:
@@ -100,33 +81,26 @@ def _write_delta(writer: NdrWriter, delta: int | None) -> None:
         writer.i32(delta)
 
 
-class _RowsResponse(msgspec.Struct, frozen=True):
+class _RowsResponse(Stub, frozen=True):
     stat: Stat
     rows: tuple[Row, ...] | None = None
     return_value: int = SUCCESS
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response stub."""
-        reader = NdrReader(stub)
-        response = cls(Stat.read(reader), read_rows(reader), reader.u32("return value"))
-        reader.expect_end(cls.__name__)
-        return response
+    def _read(cls, reader: NdrReader) -> Self:
+        return cls(Stat.read(reader), read_rows(reader), reader.u32("return value"))
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         self.stat.write(writer)
         write_rows(writer, self.rows)
         writer.u32(self.return_value)
-        return writer.getvalue()
 
 
 class NspiQueryRowsResponse(_RowsResponse, frozen=True):
     """The rows, and the position behind them."""
 
 
-class NspiQueryRowsRequest(msgspec.Struct, frozen=True):
+class NspiQueryRowsRequest(RequestStub[NspiQueryRowsResponse], frozen=True):
     """Reads up to ``count`` rows from where ``stat`` is, or those of ``explicit_table`` (3.1.4.1.8).
 
     ``explicit_table`` holds MIds; ``prop_tags`` None asks for DEFAULT_COLUMNS.
@@ -134,7 +108,6 @@ class NspiQueryRowsRequest(msgspec.Struct, frozen=True):
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 3
-    response: ClassVar[type[NspiQueryRowsResponse]] = NspiQueryRowsResponse
 
     handle: bytes
     stat: Stat
@@ -143,33 +116,19 @@ class NspiQueryRowsRequest(msgspec.Struct, frozen=True):
     explicit_table: tuple[int, ...] | None = None
     flags: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> NspiQueryRowsResponse:
-        """The response stub."""
-        return NspiQueryRowsResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         handle, flags = reader.context_handle("hRpc"), reader.u32("dwFlags")
         stat, explicit_table = Stat.read(reader), _read_explicit_table(reader)
-        request = cls(
-            handle, stat, reader.u32("Count"), read_tags(reader, "pPropTags"), explicit_table, flags
-        )
-        reader.expect_end("NspiQueryRows request")
-        return request
+        return cls(handle, stat, reader.u32("Count"), read_tags(reader, "pPropTags"), explicit_table, flags)
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.handle)
         writer.u32(self.flags)
         self.stat.write(writer)
         _write_explicit_table(writer, self.explicit_table)
         writer.u32(self.count)
         write_tags(writer, self.prop_tags)
-        return writer.getvalue()
 
 
 def _read_explicit_table(reader: NdrReader) -> tuple[int, ...] | None:
@@ -194,12 +153,11 @@ class NspiSeekEntriesResponse(_RowsResponse, frozen=True):
     """The position found; rows, if the request named columns."""
 
 
-class NspiSeekEntriesRequest(msgspec.Struct, frozen=True):
+class NspiSeekEntriesRequest(RequestStub[NspiSeekEntriesResponse], frozen=True):
     """Finds the first row, of the table or ``explicit_table``, that is not before ``target`` (3.1.4.1.9)."""
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 4
-    response: ClassVar[type[NspiSeekEntriesResponse]] = NspiSeekEntriesResponse
 
     handle: bytes
     stat: Stat
@@ -208,36 +166,24 @@ class NspiSeekEntriesRequest(msgspec.Struct, frozen=True):
     prop_tags: tuple[int, ...] | None = None
     reserved: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> NspiSeekEntriesResponse:
-        """The response stub."""
-        return NspiSeekEntriesResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         handle, reserved = reader.context_handle("hRpc"), reader.u32("Reserved")
         stat, target = Stat.read(reader), read_value(reader)
-        request = cls(
+        return cls(
             handle, stat, target, read_tags(reader, "lpETable"), read_tags(reader, "pPropTags"), reserved
         )
-        reader.expect_end("NspiSeekEntries request")
-        return request
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.handle)
         writer.u32(self.reserved)
         self.stat.write(writer)
         write_values(writer, (self.target,))
         write_tags(writer, self.explicit_table)
         write_tags(writer, self.prop_tags)
-        return writer.getvalue()
 
 
-class NspiGetMatchesResponse(msgspec.Struct, frozen=True):
+class NspiGetMatchesResponse(Stub, frozen=True):
     """The MIds of what was found, and their rows."""
 
     stat: Stat
@@ -246,22 +192,15 @@ class NspiGetMatchesResponse(msgspec.Struct, frozen=True):
     return_value: int = SUCCESS
 
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The response stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         stat, mids = Stat.read(reader), read_tags(reader, "ppOutMIds")
-        response = cls(stat, mids, read_rows(reader), reader.u32("return value"))
-        reader.expect_end("NspiGetMatches response")
-        return response
+        return cls(stat, mids, read_rows(reader), reader.u32("return value"))
 
-    def encode(self) -> bytes:
-        """The response stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         self.stat.write(writer)
         write_tags(writer, self.mids)
         write_rows(writer, self.rows)
         writer.u32(self.return_value)
-        return writer.getvalue()
 
 
 class PropertyName(msgspec.Struct, frozen=True, gc=False):
@@ -292,7 +231,7 @@ class PropertyName(msgspec.Struct, frozen=True, gc=False):
             writer.raw(name.guid)
 
 
-class NspiGetMatchesRequest(msgspec.Struct, frozen=True):
+class NspiGetMatchesRequest(RequestStub[NspiGetMatchesResponse], frozen=True):
     """Finds what ``filter`` describes; without one, what the object ``stat.current_rec`` is linked to.
 
     3.1.4.1.10. No more than ``requested`` are wanted: if there are more, none come.
@@ -300,7 +239,6 @@ class NspiGetMatchesRequest(msgspec.Struct, frozen=True):
 
     interface: ClassVar[SyntaxId] = INTERFACE
     opnum: ClassVar[int] = 5
-    response: ClassVar[type[NspiGetMatchesResponse]] = NspiGetMatchesResponse
 
     handle: bytes
     stat: Stat
@@ -312,26 +250,16 @@ class NspiGetMatchesRequest(msgspec.Struct, frozen=True):
     reserved: tuple[int, ...] | None = None
     reserved2: int = 0
 
-    @staticmethod
-    def decode_response(stub: bytes) -> NspiGetMatchesResponse:
-        """The response stub."""
-        return NspiGetMatchesResponse.decode(stub)
-
     @classmethod
-    def decode(cls, stub: bytes) -> Self:
-        """The request stub."""
-        reader = NdrReader(stub)
+    def _read(cls, reader: NdrReader) -> Self:
         handle, reserved1 = reader.context_handle("hRpc"), reader.u32("Reserved1")
         stat, reserved, reserved2 = Stat.read(reader), read_tags(reader, "pReserved"), reader.u32("Reserved2")
         restriction = read_restriction(reader) if reader.pointer("Filter") else None
         prop_name, requested = PropertyName.read(reader), reader.u32("ulRequested")
         prop_tags = read_tags(reader, "pPropTags")
-        reader.expect_end("NspiGetMatches request")
         return cls(handle, stat, restriction, requested, prop_tags, prop_name, reserved1, reserved, reserved2)
 
-    def encode(self) -> bytes:
-        """The request stub."""
-        writer = NdrWriter()
+    def _write(self, writer: NdrWriter) -> None:
         writer.context_handle(self.handle)
         writer.u32(self.reserved1)
         self.stat.write(writer)
@@ -343,4 +271,3 @@ class NspiGetMatchesRequest(msgspec.Struct, frozen=True):
         PropertyName.write(writer, self.prop_name)
         writer.u32(self.requested)
         write_tags(writer, self.prop_tags)
-        return writer.getvalue()
