@@ -185,7 +185,7 @@ def _latency_in_two_lines(operations: Mapping[str, Operation], gap: int = 2) -> 
         found.add_row(name, "response", *_figures(operation.response_ms))
         found.add_row(f"  {_done(operation)}", "service", *_figures(operation.service_ms), style="dim")
         if trouble := _trouble(operation):
-            found.add_row(Text("  ") + trouble)
+            found.add_row(Text("  ") + trouble[len(", ") :])
     return found
 
 

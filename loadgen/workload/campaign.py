@@ -1,5 +1,6 @@
 """A campaign: who works how, for how long, and what has to hold (``profiles/campaign``)."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -200,11 +201,18 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
         )
     if campaign.shape == "peak" and campaign.day < 2 * 3600:
         yield "day: shape 'peak' needs a day of at least 2h, since an hour of it runs at twice the mean"
-    for key in ("day", "duration"):
-        if getattr(campaign, key) == 0:
-            yield f"{key}: must be longer than 0s"
+    yield from _beyond_range(campaign)
     for key in ("threshold", "abort_on"):
         try:
             threshold.parse_all(getattr(campaign, key))
         except ProfileError as error:
             yield f"{key}: {error}"
+
+
+def _beyond_range(campaign: Campaign) -> Iterator[str]:
+    for key in ("day", "duration"):
+        if getattr(campaign, key) == 0:
+            yield f"{key}: must be longer than 0s"
+    for key in ("speed", "unfinished_per_user"):
+        if math.isinf(getattr(campaign, key)):
+            yield f"{key}: must be finite"

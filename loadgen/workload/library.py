@@ -46,7 +46,7 @@ def find(kind: str, name: str, near: Path | None = None) -> Path:
     if "/" in name or name.endswith(".toml"):
         path = (near or Path()) / Path(name).expanduser()
         if not path.is_file():
-            raise ProfileError(f"{path}: there is no such file")
+            raise ProfileError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
         return path
     known = built_in_names(kind)
     if name not in known:

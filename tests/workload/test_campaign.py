@@ -1,3 +1,4 @@
+import math
 import pickle
 
 import pytest
@@ -93,6 +94,8 @@ def few(users: int) -> dict[str, object]:
         ({"shape": "peak", "day": "90m"}, "day: shape 'peak' needs a day of at least 2h"),
         ({"day": "0s"}, "day: must be longer than 0s"),
         ({"duration": "0s"}, "duration: must be longer than 0s"),
+        ({"speed": math.inf}, "speed: must be finite"),
+        ({"unfinished_per_user": math.inf}, "unfinished_per_user: must be finite"),
         ({"limit_set": "white-paper"}, "limit_set: this version does not support it yet"),
         (
             {"threshold": ["users.lost", "users.los == 0"]},

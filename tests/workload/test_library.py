@@ -143,6 +143,8 @@ def test_a_path_counts_from_where_it_stands(tmp_path):
     assert library.read("message", "./mine.toml", MessageProfile, near=tmp_path).title == "mine"
     with pytest.raises(ProfileError, match=r"elsewhere/mine\.toml: there is no such file"):
         library.find("message", "elsewhere/mine.toml", near=tmp_path)
+    with pytest.raises(ProfileError, match=f"{tmp_path}: is no file"):
+        library.find("message", f"{tmp_path}/")
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path, monkeypatch):
