@@ -109,12 +109,13 @@ async def fill(store: StoreSession, message: ServerObjectHandle, content: Messag
     index, stream = batch.use(message), batch.reserve()
     batch.add(fx.RopFastTransferDestinationConfigureRequest(0, index, stream, fx.SOURCE_COPY_TO))
     handle = (await store.run(batch)).handles[stream]
-    async with store.lent(handle):
+    async with store.lent(handle) as held:
         await _put(store, handle, content)
-    batch = RopBatch()
-    index = batch.use(message)
-    batch.add(RopSaveChangesMessageRequest(0, index, index, KEEP_OPEN_READ_ONLY))
-    await store.run(batch)
+        batch = RopBatch()
+        index, stream = batch.use(message), batch.use(held.pop())
+        batch.release(stream)
+        batch.add(RopSaveChangesMessageRequest(0, index, index, KEEP_OPEN_READ_ONLY))
+        await store.run(batch)
 
 
 async def _put(store: StoreSession, stream: ServerObjectHandle, message: MessageContent) -> None:

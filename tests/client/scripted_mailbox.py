@@ -9,6 +9,7 @@ from msgspec import Struct
 from loadgen.client.account import Account
 from loadgen.client.content import Content
 from loadgen.client.uploading import composed
+from loadgen.errors import ConnectionLost
 from loadgen.wire import emsmdb
 from loadgen.wire import properties as p
 from loadgen.wire.fasttransfer.changes import (
@@ -31,7 +32,7 @@ from loadgen.wire.rop import oxcfxics_upload as up
 from loadgen.wire.rop import oxcmsg, oxcnotif, oxcstor, oxomsg
 
 from .scripted import ScriptedConnection, make_account
-from .scripted_store import CONTEXT, FOLDER_IDS, ScriptedStore, _agree, _refusal
+from .scripted_store import CONTEXT, FOLDER_IDS, ScriptedStore, agree, refusal
 
 REPLICA = b"R" * 16
 """As the scripted logon tells it."""
@@ -126,6 +127,7 @@ class ScriptedMailbox(ScriptedStore):
         self.outgoing: list[MessageContent] = []
         self.downloaded: list[int] = []
         self.items = lambda items: items
+        self.is_lost = False
         self.rops |= {
             oxomsg.RopGetTransportFolderRequest: lambda rop, _: oxomsg.RopGetTransportFolderResponse(
                 rop.input_handle_index, TRANSPORT
@@ -135,7 +137,7 @@ class ScriptedMailbox(ScriptedStore):
             ics.RopSynchronizationConfigureRequest: self._configure,
             ics.RopSynchronizationUploadStateStreamBeginRequest: self._begin_state,
             ics.RopSynchronizationUploadStateStreamContinueRequest: self._continue_state,
-            ics.RopSynchronizationUploadStateStreamEndRequest: _agree,
+            ics.RopSynchronizationUploadStateStreamEndRequest: agree,
             ics.RopSynchronizationGetTransferStateRequest: self._transfer_state,
             fx.RopFastTransferSourceGetBufferRequest: self._get_buffer,
             fx.RopFastTransferDestinationConfigureRequest: self._open_target,
@@ -149,16 +151,30 @@ class ScriptedMailbox(ScriptedStore):
 
     @property
     def connection(self) -> ScriptedConnection:
-        """The one that hears of news: the first that is still there."""
-        return next((each for each in self._connections if not each.ended), self._connections[-1])
+        """The one that hears of news: the first."""
+        return self._connections[0]
 
     @connection.setter
     def connection(self, connection: ScriptedConnection) -> None:
-        if self._connections and all(each.ended for each in self._connections):
-            self.sessions = 0
         self._connections.append(connection)
 
-    def execute(self, request: emsmdb.EcDoRpcExt2Request) -> emsmdb.EcDoRpcExt2Response:
+    def forget_sessions(self) -> None:
+        """All sessions are over; whoever connects next is the first again."""
+        self.is_lost = False
+        self.sessions = 0
+        self.objects.clear()
+        self.events.clear()
+        self._connections.clear()
+
+    def lose(self) -> None:
+        """What is under way is still done, but nobody hears of it any more."""
+        self.is_lost = True
+
+    def execute(self, request: emsmdb.EcDoRpcExt2Request) -> Any:
+        answer = ConnectionLost("gone") if self.is_lost else self._execute(request)
+        return ConnectionLost("gone") if self.is_lost else answer
+
+    def _execute(self, request: emsmdb.EcDoRpcExt2Request) -> emsmdb.EcDoRpcExt2Response:
         if request.context_handle != BACKGROUND:
             return super().execute(request)
         events, self.events = self.events, []
@@ -220,14 +236,14 @@ class ScriptedMailbox(ScriptedStore):
 
     def _begin_state(self, rop: ics.RopSynchronizationUploadStateStreamBeginRequest, table: list[int]) -> Any:
         self.objects[table[rop.input_handle_index]].values.append((rop.state_property, b""))
-        return _agree(rop, table)
+        return agree(rop, table)
 
     def _continue_state(
         self, rop: ics.RopSynchronizationUploadStateStreamContinueRequest, table: list[int]
     ) -> Any:
         values = self.objects[table[rop.input_handle_index]].values
         values[-1] = (values[-1][0], rop.stream_data)
-        return _agree(rop, table)
+        return agree(rop, table)
 
     def _get_buffer(self, rop: fx.RopFastTransferSourceGetBufferRequest, table: list[int]) -> Any:
         assert rop.buffer_size == fx.MAXIMUM_BUFFER_SIZE_FOLLOWS
@@ -335,7 +351,7 @@ class ScriptedMailbox(ScriptedStore):
             if change.message_id in mails:
                 self.mark(mails[change.message_id], read=change.mark_as_read, folder_id=context.folder_id)
                 context.add(cnset_read=source_key(object_id(1, self.counter)))
-        return _agree(rop, table)
+        return agree(rop, table)
 
     def _import_move(self, rop: up.RopSynchronizationImportMessageMoveRequest, table: list[int]) -> Any:
         context = self.objects[table[rop.input_handle_index]]
@@ -343,7 +359,7 @@ class ScriptedMailbox(ScriptedStore):
         mails = folders[rop.source_folder_id]
         moved = next((key for key in mails if source_key(key) == rop.source_message_id), None)
         if moved is None:
-            return _refusal(rop, OBJECT_DELETED)
+            return refusal(rop, OBJECT_DELETED)
         mail = mails.pop(moved)
         assert rop.predecessor_change_list == mail.predecessors
         assert len(rop.change_number) == 20

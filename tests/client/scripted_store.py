@@ -117,7 +117,7 @@ class ScriptedStore(Script):
             oxcfold.RopGetContentsTableRequest: self._contents,
             oxcfold.RopMoveCopyMessagesRequest: self._move,
             oxctabl.RopSetColumnsRequest: self._set_columns,
-            oxctabl.RopSortTableRequest: _agree,
+            oxctabl.RopSortTableRequest: agree,
             oxctabl.RopQueryRowsRequest: self._query_rows,
             oxctabl.RopSeekRowRequest: self._seek_row,
             oxctabl.RopQueryPositionRequest: self._position,
@@ -126,16 +126,16 @@ class ScriptedStore(Script):
             oxcmsg.RopCreateAttachmentRequest: self._create_attachment,
             oxcmsg.RopOpenAttachmentRequest: self._open_attachment,
             oxcmsg.RopGetAttachmentTableRequest: self._attachments,
-            oxcmsg.RopSaveChangesAttachmentRequest: _agree,
-            oxcmsg.RopRemoveAllRecipientsRequest: _agree,
+            oxcmsg.RopSaveChangesAttachmentRequest: agree,
+            oxcmsg.RopRemoveAllRecipientsRequest: agree,
             oxcmsg.RopModifyRecipientsRequest: self._modify_recipients,
-            oxcmsg.RopSetReadFlagsRequest: _agree,
+            oxcmsg.RopSetReadFlagsRequest: agree,
             oxcprpt.RopGetPropertiesSpecificRequest: self._get_properties,
             oxcprpt.RopSetPropertiesRequest: self._set_properties,
             oxcprpt.RopOpenStreamRequest: self._open_stream,
             oxcprpt.RopReadStreamRequest: self._read_stream,
             oxcprpt.RopWriteStreamRequest: self._write_stream,
-            oxcprpt.RopCommitStreamRequest: _agree,
+            oxcprpt.RopCommitStreamRequest: agree,
             oxcnotif.RopRegisterNotificationRequest: self._register,
             oxomsg.RopSubmitMessageRequest: self._submit,
             RopReleaseRequest: self._release,
@@ -148,7 +148,7 @@ class ScriptedStore(Script):
 
     def refuse(self, kind: type[RopRequest], code: int) -> None:
         """From now on this ROP fails."""
-        self.rops[kind] = lambda rop, _table: _refusal(rop, code)
+        self.rops[kind] = lambda rop, _table: refusal(rop, code)
 
     def deliver(self, subject: str, html: bytes = b"", attachment: bytes = b"", *, tell: bool = True) -> int:
         """A message comes into the Inbox; its id is returned."""
@@ -226,7 +226,7 @@ class ScriptedStore(Script):
         for rop in rops:
             index = None if isinstance(rop, RopReleaseRequest) else getattr(rop, "input_handle_index", None)
             if index is not None and table[index] not in self.objects:
-                response: Any = _refusal(rop, NULL_OBJECT)
+                response: Any = refusal(rop, NULL_OBJECT)
             else:
                 response = self.rops[type(rop)](rop, table)
             if isinstance(response, list):
@@ -394,11 +394,11 @@ class ScriptedStore(Script):
             del self.objects[handle]
 
 
-def _agree(rop: Any, _table: list[int]) -> Any:
+def agree(rop: Any, _table: list[int]) -> Any:
     return type(rop).response(_answer_index(rop))
 
 
-def _refusal(rop: Any, code: int) -> Any:
+def refusal(rop: Any, code: int) -> Any:
     response = type(rop).response
     if code not in response.fields_present_for:
         return RopErrorResponse(rop.rop_id, _answer_index(rop), code)

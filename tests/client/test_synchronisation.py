@@ -45,7 +45,7 @@ class Peer:
         self.slept.append(seconds)
 
     async def connect(self, *, chained: bool = True) -> Synchroniser:
-        self.mailbox.objects.clear()
+        self.mailbox.forget_sessions()
         self.mailbox.answers[emsmdb.EcDoRpcExt2Request] = self.mailbox.execute
         self.session = await open_session(self.mailbox, waits=False)
         batch = RopBatch()
