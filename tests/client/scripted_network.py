@@ -15,6 +15,7 @@ from loadgen.wire.pdu import SyntaxId
 from loadgen.workload import library
 
 from .scripted import ScriptedConnection, ScriptedDirectory, ScriptedReferral, make_account
+from .scripted_public_store import ScriptedPublicStore
 from .scripted_store import ScriptedStore
 
 ACCOUNT = make_account(3, "MBX2", "PF1")
@@ -34,7 +35,7 @@ class Network:
 
     def __init__(self) -> None:
         self.mail = ScriptedStore(ACCOUNT.display_name)
-        self.public = ScriptedStore(public=True)
+        self.public = ScriptedPublicStore()
         self.directory = ScriptedDirectory(EVERYBODY)
         self.referral = ScriptedReferral("GC7")
         self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
@@ -88,6 +89,7 @@ class Person:
             startup=startup,
             probe=lambda *layer: self.layers.append(layer),
             on_notify=lambda: self.heard.append("news"),
+            on_public_news=lambda: self.heard.append("public news"),
             on_lost=self.heard.append,
             options=OPTIONS,
         )

@@ -1,5 +1,6 @@
 """A whole Outlook over scripted connections: what each type opens, keeps, hears of and closes."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -222,6 +223,50 @@ class TestWork:
         assert isinstance(network.connection_to(network.directory).requests[-1], nspi.NspiQueryRowsRequest)
         await client.log_off()
         person.assert_totals()
+
+    @pytest.mark.parametrize("name", [name for name in ONLINE if "loadgen" in name])
+    async def test_who_has_no_public_folders_does_nothing_there(self, person_of, name):
+        person = person_of(name)
+        await person.client.log_on()
+        before = person.network.bytes
+        await person.client.browse_public_folder()
+        await person.client.post_public_folder("1.0.post.0")
+        await person.client.publish_free_busy()
+        await person.client.fetch_public_news()
+        assert person.network.bytes == before
+
+    async def test_work_in_public_folders_goes_over_their_connection(self, person_of):
+        person = person_of()
+        client, public = person.client, person.network.public
+        await client.log_on()
+        of_mail = len(person.network.mail.calls)
+        await client.publish_free_busy()
+        await client.post_public_folder("1.0.post.0")
+        await client.browse_public_folder()
+        (post,) = [item for folder in public.shared for item in folder.items]
+        assert post.values[p.PidTagSentRepresentingName] == "User 00003"
+        assert len(public.groups[1].items) == 1
+        assert len(person.network.mail.calls) == of_mail
+        await client.log_off()
+        person.assert_totals()
+
+    async def test_public_news_is_told_until_the_client_leaves(self, person_of):
+        person = person_of()
+        client, public = person.client, person.network.public
+        await client.log_on()
+        for told in (1, 2):
+            public.announce()
+            await settle()
+            assert person.heard == ["public news"] * told
+            await client.fetch_public_news()
+        person.network.mail.answers[emsmdb.EcDoDisconnectRequest] = lambda _: None
+        leaving = asyncio.create_task(client.log_off())
+        await settle()
+        public.announce()
+        client.abort()
+        await asyncio.gather(leaving, return_exceptions=True)
+        await settle()
+        assert person.heard == ["public news"] * 2
 
     @pytest.mark.parametrize("name", [name for name in ONLINE if "loadgen" in name])
     async def test_who_has_no_directory_asks_it_nothing(self, person_of, name):
