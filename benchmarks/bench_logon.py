@@ -21,7 +21,7 @@ from loadgen.workload.connection_model import virtual_connections
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 from tests.prove.processes import tree
 
-ROUNDS = 3
+ROUNDS = 5
 LOG_ONS = 4
 US_PER_MS = 1000.0
 

@@ -200,12 +200,12 @@ class Floor:
 @contextmanager
 def floor(exchange: Exchange, address: str) -> Iterator[Floor]:
     """Whoever connects to it may play the client's half of ``exchange``, as often as he likes."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    peer = spawn.Process(target=_serve, args=(exchange.steps, address, None, there), daemon=True)
+    fork = multiprocessing.get_context("fork")  # they need nothing that takes long to import
+    here, there = fork.Pipe()
+    peer = fork.Process(target=_serve, args=(exchange.steps, address, None, there), daemon=True)
     peer.start()
     behind = here.recv()
-    hop = spawn.Process(target=_serve, args=(exchange.steps, address, behind, there), daemon=True)
+    hop = fork.Process(target=_serve, args=(exchange.steps, address, behind, there), daemon=True)
     hop.start()
     try:
         yield Floor(exchange, here.recv(), (cast("int", peer.pid), cast("int", hop.pid)))

@@ -29,6 +29,8 @@ MINUTES = float(os.environ.get("PROVE_HOLD_MINUTES", "10"))
 WANTED = os.environ.get("PROVE_HOLD_CLIENT", "outlook2007-cached-anywhere")
 FALLBACK = "outlook2007-online-anywhere"
 
+SIDES = ("workers", "coordinator", "mock")
+"""Whose processes there are: the generator's that hold the users, its one that leads them, the mock's."""
 MOST_DESCRIPTORS = 20_000
 MOST_GROWTH = 0.01
 """Of all memory, in ten minutes."""
@@ -48,18 +50,19 @@ pytestmark = [
 
 @dataclass
 class Sample:
-    """All processes at one moment, by id."""
+    """All processes at one moment, by side and id."""
 
     at_s: float
-    clients: dict[int, ProcessFigures]
-    servers: dict[int, ProcessFigures]
+    sides: dict[str, dict[int, ProcessFigures]]
 
-    @property
-    def processes(self) -> tuple[ProcessFigures, ...]:
-        return (*self.clients.values(), *self.servers.values())
+    def processes(self, *sides: str) -> list[ProcessFigures]:
+        return [process for side in sides for process in self.sides[side].values()]
 
     def cpu_s(self, side: str) -> float:
-        return sum(process.cpu_s for process in getattr(self, side).values())
+        return sum(process.cpu_s for process in self.processes(side))
+
+    def resident_kib(self, *sides: str) -> int:
+        return sum(process.resident_kib for process in self.processes(*sides))
 
 
 @dataclass
@@ -73,8 +76,12 @@ class Watch:
     held: list[Sample] = field(default_factory=list)
 
     def look(self, run: int, mock: int, results: Path) -> None:
-        sample = Sample(time.monotonic(), seen(run), seen(mock))
-        of_all = [process.descriptors for process in sample.processes]
+        of_run = seen(run)
+        coordinator = {run: of_run[run]} if run in of_run else {}
+        workers = {pid: process for pid, process in of_run.items() if pid != run}
+        sides = {"workers": workers, "coordinator": coordinator, "mock": seen(mock)}
+        sample = Sample(time.monotonic(), sides)
+        of_all = [process.descriptors for process in sample.processes(*SIDES)]
         self.most_descriptors = max(self.most_descriptors, *of_all)
         if phase_of(results) == "hold":
             self.held.append(sample)
@@ -84,19 +91,18 @@ class Watch:
     def settled(self) -> list[Sample]:
         return [sample for sample in self.held if sample.at_s - self.held[0].at_s >= SETTLING_S]
 
-    @property
-    def growth_kib_per_min(self) -> float:
-        """The line through the memory of all processes together."""
+    def growth_kib_per_min(self, *sides: str) -> float:
+        """The line through the memory of all processes of these sides together."""
         at_min = [sample.at_s / 60 for sample in self.settled]
-        kib = [sum(process.resident_kib for process in sample.processes) for sample in self.settled]
-        return linear_regression(at_min, kib).slope
+        kib = [sample.resident_kib(*sides) for sample in self.settled]
+        return float(linear_regression(at_min, kib).slope)
 
     def processor_share(self, side: str) -> float:
         first, last = self.settled[0], self.settled[-1]
         return (last.cpu_s(side) - first.cpu_s(side)) / (last.at_s - first.at_s)
 
-    def resident_mib(self, side: str) -> float:
-        return sum(process.resident_kib for process in getattr(self.held[-1], side).values()) / 1024
+    def resident_kib(self, *sides: str) -> int:
+        return self.held[-1].resident_kib(*sides)
 
 
 @dataclass(frozen=True)
@@ -250,8 +256,7 @@ def claim_economy(held: Held, claims: Claims) -> None:
         f"{most:,} at most, of {MOST_DESCRIPTORS:,}",
         holds=most <= MOST_DESCRIPTORS,
     )
-    total_kib = (watch.resident_mib("clients") + watch.resident_mib("servers")) * 1024
-    growth = watch.growth_kib_per_min
+    total_kib, growth = watch.resident_kib(*SIDES), watch.growth_kib_per_min(*SIDES)
     share = growth * 10 / total_kib
     claims.claim(
         "memory is flat",
@@ -259,9 +264,10 @@ def claim_economy(held: Held, claims: Claims) -> None:
         f"less than {MOST_GROWTH:.0%}",
         holds=share < MOST_GROWTH,
     )
-    for side in ("clients", "servers"):
+    for side in SIDES:
+        resident_kib = watch.resident_kib(side)
         claims.note(
             f"{side} while held",
-            f"{watch.processor_share(side):.2%} of one processor, {watch.resident_mib(side):,.0f} MiB, "
-            f"{watch.resident_mib(side) * 1024 / USERS:,.0f} KiB per user",
+            f"{watch.processor_share(side):.2%} of one processor, {resident_kib / 1024:,.0f} MiB "
+            f"({resident_kib / USERS:,.0f} KiB per user), {watch.growth_kib_per_min(side):+,.1f} KiB/min",
         )
