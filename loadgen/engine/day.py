@@ -13,6 +13,8 @@ from loadgen.measure.sample import Sample
 from loadgen.workload.arrival import Schedule, ThinkTimes, falls_due
 
 NS_PER_S: Final = 1_000_000_000
+RETRY_NS: Final = NS_PER_S
+"""Until a fetch for which there was no room is tried again."""
 SHORTEST_POLL_NS: Final = NS_PER_S
 SHORTEST_DELAY_NS: Final = NS_PER_S
 """However fast the day runs, nobody polls more often than once a second, or gathers news for less."""
@@ -149,9 +151,18 @@ class Day:
         self._around.timers.at(told_ns + delay_ns, fetch)
 
     def _fetch(self, told_ns: int, due_ns: int) -> None:
-        if not self.user.begin(
-            "receive_message", due_ns, "mail", lambda client: self._fetch_notified(client, told_ns, due_ns)
-        ):
+        """What has come must be fetched: with no room for it now, it is tried again, and the wait counts."""
+
+        async def fetch(client: Client) -> None:
+            await self._fetch_notified(client, told_ns, due_ns)
+
+        if self.user.offer("receive_message", due_ns, "mail", fetch):
+            return
+        if self.user.is_at_work:
+            self._around.timers.at(
+                self._around.clock() + RETRY_NS, lambda _due, _fired: self._fetch(told_ns, due_ns)
+            )
+        else:
             self._news_ns = None
 
     async def _fetch_notified(self, client: Client, told_ns: int, due_ns: int) -> None:
@@ -226,7 +237,13 @@ class Day:
                 self._around.recorder.plan("browse_public_folder")
                 self.user.record(attempt)
 
-        if not self.user.begin("browse_public_folder", told_ns, "public_folder", fetch):
+        if self.user.offer("browse_public_folder", told_ns, "public_folder", fetch):
+            return
+        if self.user.is_at_work:
+            self._around.timers.at(
+                self._around.clock() + RETRY_NS, lambda _due, _fired: self._fetch_public_news(told_ns)
+            )
+        else:
             self._public_news_ns = None
 
     def _logged_on(self) -> None:

@@ -104,12 +104,22 @@ class User:
 
     def begin(self, operation: str, due_ns: int, connection: Connection, work: Work) -> bool:
         """Does ``work`` when its turn comes; False if the arrival was skipped (and counted)."""
-        around = self._around
-        if self.state not in ("logged_on", "lost") or not around.admission.enter(operation):
-            around.recorder.skip(operation)
+        begun = self.offer(operation, due_ns, connection, work)
+        if not begun:
+            self._around.recorder.skip(operation)
+        return begun
+
+    def offer(self, operation: str, due_ns: int, connection: Connection, work: Work) -> bool:
+        """Does ``work`` when its turn comes; False if there is no room for it, or nobody to do it."""
+        if not self.is_at_work or not self._around.admission.enter(operation):
             return False
-        around.spawn(self._in_turn(operation, due_ns, connection, work))
+        self._around.spawn(self._in_turn(operation, due_ns, connection, work))
         return True
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the user has a day: logged on, or on the way back."""
+        return self.state in ("logged_on", "lost")
 
     async def attempt(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
         """Times one operation and catches the peer's errors; recording is the caller's."""

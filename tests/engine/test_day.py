@@ -401,16 +401,33 @@ def test_public_news_that_cannot_be_fetched_is_a_failed_browse(play, world):
     assert snapshot.counts["browse_public_folder"] == Counts(planned=1, failed=1)
 
 
-def test_public_news_that_was_skipped_is_fetched_when_there_is_more(play, world):
+def test_news_for_which_there_is_no_room_is_fetched_when_there_is(play, world, ear):
+    """Mail that has come is never skipped: it waits, and the wait is in the response time."""
+
     async def scenario(days, around):
         around.admission.capacity = 0
+        world.deliver(0, "a")
         world.client(0).on_public_news()
+        await asyncio.sleep(1.5)
         around.admission.capacity = 100
-        world.client(0).on_public_news()
 
-    snapshot = play(FixedSchedule(), scenario)
-    assert world.times_of("fetch_public_news") == [0.0]
-    assert snapshot.counts["browse_public_folder"] == Counts(skipped=1)
+    snapshot = play(FixedSchedule(), scenario, read_per_day=0, deleted_per_day=0)
+    assert world.times_of("fetch_news") == world.times_of("fetch_public_news") == [2.0]
+    assert snapshot.arrived == [Arrived("a", 0, 0)]
+    assert ear.times_ms("receive_message") == [(2000, 0)]
+    assert snapshot.counts["receive_message"] == Counts(planned=1, done=1)
+
+
+def test_nobody_fetches_news_for_a_user_who_has_left(play, world):
+    async def scenario(days, around):
+        around.admission.capacity = 0
+        world.deliver(0, "a")
+        world.client(0).on_public_news()
+        days[0].user.abort()
+        around.admission.capacity = 100
+
+    play(FixedSchedule(), scenario)
+    assert world.times_of("fetch_news") == world.times_of("fetch_public_news") == []
 
 
 def test_public_news_during_log_on_is_fetched_after_it(run, clock, world, make_surroundings, population_of):
