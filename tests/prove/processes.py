@@ -52,12 +52,17 @@ def cpu_ns(pid: int) -> int:
 
 
 def established_ends(listeners: Collection[tuple[str, int]]) -> int:
-    """Ends of established connections on this machine of which one end is a listener's address and port."""
+    """Ends of established connections on this machine of which one end is a listener's address and port.
+
+    The kernel may list an end twice while others come and go.
+    """
     wanted = {f"{socket.inet_aton(address)[::-1].hex().upper()}:{port:04X}" for address, port in listeners}
     with Path("/proc/net/tcp").open(encoding="ascii") as lines:
         next(lines)
         rows = (line.split(maxsplit=4) for line in lines)
-        return sum(
-            state == _ESTABLISHED and (local in wanted or remote in wanted)
+        ends = {
+            (local, remote)
             for _, local, remote, state, _ in rows
-        )
+            if state == _ESTABLISHED and (local in wanted or remote in wanted)
+        }
+    return len(ends)
