@@ -18,6 +18,7 @@ def test_list_shows_every_kind_with_titles():
     kinds = [line for line in out.splitlines() if not line.startswith(" ")]
     assert kinds == ["campaign", "client", "limits", "message", "topology"]
     shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith(" "))
+    assert shown["day-in-ten-minutes"].startswith("300 users")
     assert shown["quickstart"] == "100 users of every client type, a day of 8 hours in 45 seconds"
     assert shown["small"] == "1 server of each role"
 
@@ -130,8 +131,8 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
     [
         (
             ("show", "client", "outlook"),
-            "'outlook' is no built-in client profile (did you mean outlook2003-online-anywhere or "
-            "outlook2007-online-anywhere?); known: loadgen-2003-cached",
+            "'outlook' is no built-in client profile (did you mean outlook2003-cached-anywhere or "
+            "outlook2003-online-anywhere or outlook2007-cached-anywhere or outlook2007-online-anywhere?)",
         ),
         (
             ("validate", "topology", "smal"),

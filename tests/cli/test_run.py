@@ -228,7 +228,7 @@ def test_the_version_is_the_distributions(runs):
 
 
 def test_the_built_in_campaigns_can_be_run():
-    for name in ("quickstart", "smoke"):
+    for name in ("quickstart", "day-in-ten-minutes", "smoke"):
         assert populate(run_module.load_campaign(name)).users >= 5
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.client_type import ClientType
+from loadgen.client.local_copy import LocalCopy
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.outlook import OutlookClient
 from loadgen.client.transport import ConnectionOptions
@@ -33,6 +34,7 @@ class Person:
         proxy: RpcProxy | None = None,
         account: Account | None = None,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+        copy: LocalCopy | None = None,
     ) -> None:
         self.account = account or mock.account(index)
         self.lost: list[PeerError] = []
@@ -48,6 +50,7 @@ class Person:
             on_notify=self._told.set,
             on_lost=self._lose,
             options=options,
+            copy=copy,
         )
 
     async def news(self) -> Sequence[NewMessage]:

@@ -1,9 +1,11 @@
 import math
 import pickle
+from itertools import product
 
 import pytest
 
 from loadgen.errors import ProfileError
+from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Group, load_campaign, populate, with_options
 
 DESIGN_KEYS = frozenset(
@@ -22,9 +24,18 @@ def test_quickstart_is_a_whole_day_in_45_seconds():
     population = populate(campaign)
     assert (campaign.users, campaign.duration_s, campaign.days) == (100, 45.0, 1.0)
     assert campaign.startup_hold > campaign.ramp
-    assert len({group.client.name for group in population.groups}) == 5
+    assert {group.client.name for group in population.groups} == set(library.built_in_names("client"))
     moderate = sum(group.users for group in population.groups if group.profile.name in {"light", "medium"})
     assert moderate > 90
+
+
+def test_day_in_ten_minutes_has_every_client_type_with_every_profile():
+    campaign = load_campaign("day-in-ten-minutes")
+    population = populate(campaign)
+    assert (campaign.users, campaign.duration_s, campaign.days) == (300, 600.0, 1.0)
+    assert campaign.startup_hold > campaign.ramp
+    kinds = {(group.client.name, group.profile.name) for group in population.groups}
+    assert kinds == set(product(library.built_in_names("client"), library.built_in_names("message")))
 
 
 def test_smoke_has_ten_users():

@@ -44,6 +44,8 @@ def test_message_profiles_are_the_white_papers(name, sent, received, read, delet
     [
         ("outlook2007-online-anywhere", (1, 1, 1), (1, 0), (12, 6206, 1000), "asynchronous", 4),
         ("outlook2003-online-anywhere", (1, 1, 1), (1, 0), (11, 6555, 0), "poll", 4),
+        ("outlook2007-cached-anywhere", (2, 1, 1), (1, 1), (12, 6206, 1000), "asynchronous", 1),
+        ("outlook2003-cached-anywhere", (1, 1, 1), (1, 0), (11, 6555, 0), "poll", 1),
         ("loadgen-2007-online", (1, 0, 0), (0, 0), (12, 6206, 1000), "asynchronous", 0),
         ("loadgen-2003-online", (1, 0, 0), (0, 0), (11, 6555, 0), "poll", 0),
         ("loadgen-2003-cached", (1, 0, 0), (0, 0), (11, 6555, 0), "poll", 0),
@@ -57,6 +59,17 @@ def test_client_types_open_what_the_design_says(name, connections, startup, word
     assert client.notification == notification
     assert client.directory.names_resolved_per_message == names
     assert not client.transfer.compress_sent
+    assert (client.cached is not None) == name.endswith("cached-anywhere")
+
+
+def test_only_the_newer_outlook_has_the_server_file_what_it_sent():
+    for name, has_server_file in (("outlook2007", True), ("outlook2003", False)):
+        cached = library.read("client", f"{name}-cached-anywhere", ClientType).cached
+        assert (cached.server_files_sent, cached.chained, cached.compare_copy) == (
+            *[has_server_file] * 2,
+            True,
+        )
+        assert cached.synchronisation_delay_s == 30
 
 
 def test_every_built_in_file_says_where_its_figures_are_from():
