@@ -58,7 +58,7 @@ def test_recorded_pdus_please_samba_too(name: str) -> None:
 
 
 def test_a_folded_capture_folds_to_itself(tmp_path: Path) -> None:
-    folded = fold(read_capture(CAPTURES / "nspi-basic.pcap"))
+    folded = fold(read_capture(CAPTURES / "nspi-basic.pcap.gz"))
     write_capture(tmp_path / "folded.pcap", [*folded, conversation()])
     again = fold(read_capture(tmp_path / "folded.pcap"))
     assert [[pdu.data for pdu in one.pdus] for one in again] == [
@@ -116,7 +116,7 @@ def test_tshark_does_complain(pdus: list[tuple[bool, bytes]], complaint: str) ->
     ("cut", "added", "complaint"), [(None, b"\xff" * 3, "Long frame"), (-8, b"", "Malformed")]
 )
 def test_tshark_complains_about_stubs(cut: int | None, added: bytes, complaint: str) -> None:
-    (folded,) = fold(read_capture(CAPTURES / "rfr-basic.pcap"))
+    (folded,) = fold(read_capture(CAPTURES / "rfr-basic.pcap.gz"))
     last = folded.pdus[-1]
     response = pdu.Response.decode(last.data)
     damaged = pdu.Response(response.call_id, response.context_id, response.stub[:cut] + added)
@@ -148,5 +148,5 @@ def test_bytes_that_are_no_pdus_are_complaints(tmp_path: Path) -> None:
 
 
 def test_a_capture_without_virtual_connections_is_a_complaint() -> None:
-    capture = CAPTURES / "rfr-basic.pcap"
+    capture = CAPTURES / "rfr-basic.pcap.gz"
     assert judge_capture(capture, ports=[1]) == ["there is no virtual connection in the capture"]
