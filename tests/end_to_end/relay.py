@@ -36,6 +36,7 @@ class Relay:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._wires: list[_Wire] = []
+        self._bytes_left: int | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self.proxy: RpcProxy
 
@@ -57,6 +58,10 @@ class Relay:
                 end.transport.abort()
             else:
                 end.close()
+
+    def cut_all_after(self, size: int) -> None:
+        """End all connections when so many more bytes have come through."""
+        self._bytes_left = size
 
     def take(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         """A client has connected."""
@@ -90,9 +95,24 @@ class Relay:
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while data := await source.read(self._piece):
             await self._flowing.wait()
+            if self._is_over(len(data)):
+                break
             target.write(data)
             await target.drain()
             await asyncio.sleep(0)
+
+    def _is_over(self, size: int) -> bool:
+        """Whether these bytes are too many; then all connections have ended."""
+        if self._bytes_left is None:
+            return False
+        self._bytes_left -= size
+        if self._bytes_left >= 0:
+            return False
+        self._bytes_left = None
+        for wire in self._wires:
+            for end in wire.ends:
+                end.close()
+        return True
 
 
 @asynccontextmanager
