@@ -29,7 +29,7 @@ from tests.prove.processes import tree
 
 ROUNDS = 7
 CALLS = 60
-OPENINGS = 12
+OPENINGS = 40
 USERS = 300
 STORE, REFERRAL, DIRECTORY = 6001, 6002, 6004
 OUTLOOK_2007 = (12, 6206, 1000)

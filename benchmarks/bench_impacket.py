@@ -176,20 +176,20 @@ def pairs(mock: MockOrganisation) -> dict[str, tuple[Subject, Subject]]:
     page = bench_nspi.read_page()
     many = f", {AT_ONCE} at once"
     return {
-        "virtual connection": (our_openings(mock, 1, 8), judges_openings(mock, 1, 3)),
-        "virtual connection" + many: (our_openings(mock, AT_ONCE, 1), judges_openings(mock, AT_ONCE, 1)),
-        "RfrGetNewDSA": (our_calls(mock, RFR, 1, 60), judges_calls(mock, judge_asks, 1, 8)),
+        "virtual connection": (our_openings(mock, 1, 40), judges_openings(mock, 1, 10)),
+        "virtual connection" + many: (our_openings(mock, AT_ONCE, 4), judges_openings(mock, AT_ONCE, 1)),
+        "RfrGetNewDSA": (our_calls(mock, RFR, 1, 100), judges_calls(mock, judge_asks, 1, 8)),
         "RfrGetNewDSA" + many: (
-            our_calls(mock, RFR, AT_ONCE, 10),
+            our_calls(mock, RFR, AT_ONCE, 20),
             judges_calls(mock, judge_asks, AT_ONCE, 1),
         ),
         "RfrGetNewDSA, no sockets": (
             without_sockets(partial(our_referral, answer), 300),
             without_sockets(partial(judges_referral, answer), 10),
         ),
-        "NspiQueryRows": (our_calls(mock, QUERY, 1, 20), judges_calls(mock, judge_reads, 1, 1)),
+        "NspiQueryRows": (our_calls(mock, QUERY, 1, 40), judges_calls(mock, judge_reads, 1, 1)),
         "NspiQueryRows" + many: (
-            our_calls(mock, QUERY, AT_ONCE, 2),
+            our_calls(mock, QUERY, AT_ONCE, 4),
             judges_calls(mock, judge_reads, AT_ONCE, 1),
         ),
         "NspiQueryRows, no sockets": (
