@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ TYPE = "outlook2007-online-anywhere"
 
 
 def quickstart(**options: object) -> tuple[Campaign, Population]:
-    campaign = with_options(load_campaign("quickstart"), options)
+    campaign = with_options(load_campaign(str(Path(__file__).with_name("quickstart.toml"))), options)
     return campaign, populate(campaign)
 
 

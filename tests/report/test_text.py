@@ -27,7 +27,7 @@ EVIL = "[bold red]x[/] \x1b[2J\x1b]0;title\x07 [/nothing]\nnext\u202eline"
 def summary(
     *, error: str | None = None, kernel: dict[str, int] | None = None, name: str = "quickstart"
 ) -> Summary:
-    campaign = with_options(load_campaign("quickstart"), {"name": name})
+    campaign = with_options(load_campaign(str(Path(__file__).with_name("quickstart.toml"))), {"name": name})
     population = populate(campaign)
     record = Recorder(0, 0)
     record.measure_between(0, 45 * S)
@@ -51,7 +51,7 @@ def summary(
 
 def both(**options: object) -> Summary:
     """A run without measurements that was counted at both barriers."""
-    campaign = with_options(load_campaign("quickstart"), options)
+    campaign = with_options(load_campaign(str(Path(__file__).with_name("quickstart.toml"))), options)
     population = populate(campaign)
     census = []
     for starting in (campaign.startup == "on", False):
@@ -175,7 +175,7 @@ def test_loadgens_view_of_other_populations(options, sentence):
 
 
 def test_a_run_that_got_nowhere_shows_no_empty_tables():
-    campaign = load_campaign("quickstart")
+    campaign = load_campaign(str(Path(__file__).with_name("quickstart.toml")))
     refused = Ending(unreachable="the first user could not log on: HTTP 401")
     screen = printed(summarise(campaign, populate(campaign), Totals(), measured_s=0.0, ending=refused))
     assert "Not counted: the run did not get as far as a barrier." in screen
