@@ -288,7 +288,7 @@ async def test_a_predecessor_that_the_proxy_leaves_open(proxy):
     """It is closed in the end, and the next recycling begins."""
     proxy.closes_predecessors = False
     proxy.out_lifetime = 1 << 30
-    connection = await connect(proxy, recycle_timeout_s=0.05)
+    connection = await connect(proxy, recycle_timeout_s=0.5)
     for _ in range(3):
         assert await connection.call(Say(bytes(5000))) == bytes(5000)
     while sum(proxy.recycled.values()) < 3 or len(proxy.open) > 3:  # noqa: ASYNC110
