@@ -20,19 +20,22 @@ every_type = pytest.mark.parametrize("client_type", CACHED, ids=lambda client_ty
 @every_type
 async def test_a_download_goes_on_where_it_was_cut(mock, client_type):
     """Nothing comes twice, nothing is told of twice, and at the end the copy is the mailbox."""
-    sender, copy = Person(mock, 0, CLIENT_TYPES["outlook2007-online-anywhere"]), LocalCopy()
+    online = CLIENT_TYPES["outlook2007-online-anywhere"]
+    index, copy = 1 + CACHED.index(client_type), LocalCopy()
+    sender, witness = Person(mock, 0, online), Person(mock, index, online)
     keys = [f"cut-{client_type.name}-{number}" for number in range(8)]
-    async with relay_to(mock, piece=4_000) as relay, logged_on(sender):
+    async with relay_to(mock, piece=4_000) as relay, logged_on(sender, witness):
 
         def reader_again() -> Person:
-            return Person(
-                mock, 1 + CACHED.index(client_type), client_type, proxy=relay.proxy, startup=False, copy=copy
-            )
+            return Person(mock, index, client_type, proxy=relay.proxy, startup=False, copy=copy)
 
         reader = reader_again()
         await reader.client.log_on()
         for key in keys:
             await sender.send(key, reader, size=MESSAGE_SIZE)
+        arrived: list[NewMessage] = []
+        while len(arrived) < len(keys):  # all of it is there before the first cut
+            arrived += await witness.news()
         work = reader.client.fetch_news
         received = -reader.client.bytes_received
         for _ in range(CUTS):
