@@ -12,7 +12,8 @@ import uvloop
 from msgspec import Struct
 
 from loadgen.client.account import Account, Credentials, RpcProxy
-from loadgen.client.transport import ConnectionOptions, VirtualConnection, _host, open_virtual_connection
+from loadgen.client.transport import ConnectionOptions, VirtualConnection, open_virtual_connection
+from loadgen.client.transport.virtual_connection import _host
 from loadgen.errors import (
     BindRefused,
     ConnectionLost,

@@ -12,9 +12,9 @@ import pytest
 import uvloop
 from msgspec import Struct
 
-from loadgen.client import transport
 from loadgen.client.account import Credentials, RpcProxy
 from loadgen.client.transport import ConnectionOptions, VirtualConnection, open_virtual_connection
+from loadgen.client.transport import virtual_connection as transport
 from loadgen.errors import ConnectionLost, HttpRefused, PeerError, TimedOut, TransportError
 from loadgen.wire import pdu as wire
 from loadgen.wire import rts, rts_recycling
@@ -306,7 +306,7 @@ async def test_the_end_while_a_successor_connects(proxy, monkeypatch, end):
 
     proxy.out_lifetime = 1 << 30
     connection = await connect(proxy)
-    monkeypatch.setattr(transport, "_connect", never)
+    monkeypatch.setattr(transport, "connect", never)
     call = asyncio.create_task(connection.call(Say(bytes(5000))))
     assert await begun.get() == "successor of the IN channel"
     (connecting,) = connection._connecting

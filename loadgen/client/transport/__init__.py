@@ -1,0 +1,11 @@
+"""RPC connections over asyncio: the only place with client sockets.
+
+An RPC connection is one or more TCP connections under :class:`~loadgen.client.transport.calling.Caller`,
+which turns PDUs into answers to calls. An idle one has no task and no timer, only an alarm that sending never
+touches: when woken it looks whether anything is due.
+"""
+
+from loadgen.client.transport.connection import ConnectionOptions, Probe, RpcConnection
+from loadgen.client.transport.virtual_connection import VirtualConnection, open_virtual_connection
+
+__all__ = ["ConnectionOptions", "Probe", "RpcConnection", "VirtualConnection", "open_virtual_connection"]

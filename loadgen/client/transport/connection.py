@@ -1,0 +1,48 @@
+"""What the rest of the client knows of a connection, whatever carries it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from loadgen.errors import PeerError
+from loadgen.protocol.rts_options import RtsOptions
+from loadgen.wire.rpc import RpcRequest
+
+ResponseT = TypeVar("ResponseT")
+Probe = Callable[[str, int, int], None]
+"""Told of each layer of a connection that is passed: its name, when it began and ended (monotonic_ns)."""
+
+
+class ConnectionOptions(RtsOptions, frozen=True, gc=False):
+    """What a connection announces, and how long its owner waits."""
+
+    connect_timeout_s: float = 30.0
+    call_timeout_s: float = 900.0
+
+
+class RpcConnection(Protocol):
+    """One bound RPC connection, whatever carries it.
+
+    ``on_lost`` is called once if the connection goes away by itself. Bytes are those of TCP payload, before
+    TLS where there is any.
+    """
+
+    on_lost: Callable[[PeerError], None] | None
+    bytes_sent: int
+    bytes_received: int
+
+    async def call(self, request: RpcRequest[ResponseT], timeout: float | None = None) -> ResponseT:  # noqa: ASYNC109 - deadlines share one timer
+        """Call a method and wait for its answer, ``timeout`` seconds at most.
+
+        Raises :class:`RpcFault`, :class:`TimedOut`, :class:`WireError` for an answer that cannot be read (the
+        connection outlives all three), or what ended the connection.
+        """
+
+    def begin(self, request: RpcRequest[object], timeout: float | None = None) -> "asyncio.Future[bytes]":
+        """Call a method whose response stub may take long, without a task that waits for it."""
+
+    async def close(self) -> None:
+        """Close, and wait until the sockets are closed; pending calls raise :class:`ConnectionLost`."""
+
+    def abort(self) -> None:
+        """Close without waiting for anything, not even for what is still to be sent."""
