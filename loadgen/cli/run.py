@@ -39,6 +39,8 @@ _KEYS: Final[tuple[tuple[str, str], ...]] = (
     ("seed", "Seed of the schedule."),
     ("workers", "Worker processes; default: as many as the machine and the users call for."),
     ("out", "Folder in which the run's own folder is made."),
+    ("topology", "Of which servers the mock consists: a built-in name or a TOML file."),
+    ("limit-scale", "What all limits of the topology are multiplied by."),
     ("unfinished-per-user", "Operations waiting and running, per user, beyond which arrivals are skipped."),
     ("invalid-lag", "Generator's lag (p99) beyond which the run is INVALID."),
     ("invalid-busy", "Share of ten seconds that a loop may be busy before the run is INVALID."),
@@ -47,6 +49,7 @@ _KEYS: Final[tuple[tuple[str, str], ...]] = (
 _LIST_KEYS: Final[tuple[tuple[str, str], ...]] = (
     ("threshold", "What has to hold at the end, such as 'users.refused == 0'; may be repeated."),
     ("abort-on", "A threshold that ends the run as soon as an interval breaks it; may be repeated."),
+    ("set", "Change one key of the topology, such as 'http.framing=chunked'; may be repeated."),
     ("source-ip", "Address, or range A-B, to connect from; may be repeated."),
 )
 

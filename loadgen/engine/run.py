@@ -49,7 +49,8 @@ async def run(
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
     sources = source_addresses(campaign.source_ip)
-    async with open_target(target, population.users, say) as opened:
+    async with open_target(target, campaign, population.users, say) as opened:
+        require_servers(population, opened.organisation)
         requirements = require(
             campaign, population, len(opened.organisation.cas), max(1, len(sources)), Machine.here()
         )
@@ -83,6 +84,16 @@ async def run(
                 if coordinator.ending.interrupted:
                     kill_local_workers()
             return Finished(tally.finish(coordinator.ending, _now()), store.folder)
+
+
+def require_servers(population: Population, organisation: Organisation) -> None:
+    """Raises :class:`~loadgen.errors.ProfileError` if a client type needs a server that is not there."""
+    for group in population.groups:
+        if group.client.connections.public_folder and not organisation.accounts.public_servers:
+            raise ProfileError(
+                f"client type {group.client.name}: connections.public_folder: "
+                "the target has no public folder server"
+            )
 
 
 def source_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:

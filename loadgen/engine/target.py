@@ -12,12 +12,17 @@ import aiohttp
 
 from loadgen.client.organisation import Organisation
 from loadgen.errors import ProfileError, TransportError
+from loadgen.workload.campaign import Campaign
 
 START_PATIENCE_S: Final = 30.0
 STOP_PATIENCE_S: Final = 10.0
 LAST_WORDS_S: Final = 1.0
 LONGEST_LINE: Final = 1 << 20
 _HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=10.0)
+_REASON: Final = "mock_server: "
+"""What the line begins with in which a mock says why it ends."""
+_WRONG_TOPOLOGY: Final = 2
+"""The exit status of a mock that was told something wrong."""
 
 
 class Target:
@@ -36,11 +41,14 @@ class Target:
 
 
 @asynccontextmanager
-async def open_target(text: str, users: int, say: Callable[[str], None]) -> AsyncIterator[Target]:
+async def open_target(
+    text: str, campaign: Campaign, users: int, say: Callable[[str], None]
+) -> AsyncIterator[Target]:
     """The target that ``text`` names: ``mock``, or ``mock=URL`` with a running mock's address for counters.
 
-    ``say`` gets every line that a mock of our own writes to its standard error. Raises
-    :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
+    A mock of our own is of the campaign's topology; ``say`` gets what it writes to its standard error, but
+    for the reason why it ends, which is the error's. Raises :class:`~loadgen.errors.ProfileError` or
+    :class:`~loadgen.errors.TransportError`.
     """
     kind, separator, url = text.partition("=")
     if kind != "mock" or (separator and not url.startswith("http://")):
@@ -49,9 +57,11 @@ async def open_target(text: str, users: int, say: Callable[[str], None]) -> Asyn
             "mock=http://ADDRESS:PORT (the counters_url of a running 'loadgen mock')"
         )
     if separator:
+        if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
+            say(f"topology, limit_scale and set are for a mock that the run starts: {url} has its own")
         yield Target(text, await _ask(url, users))
         return
-    process = await _start(users)
+    process = await _start(campaign, users)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both are pipes")
     listening = asyncio.create_task(_pass_on(process.stderr, say))
@@ -63,11 +73,15 @@ async def open_target(text: str, users: int, say: Callable[[str], None]) -> Asyn
         listening.cancel()
 
 
-async def _start(users: int) -> Process:
+async def _start(campaign: Campaign, users: int) -> Process:
     """A session of its own keeps Ctrl-C from it; its standard input ends with this process, and it too."""
+    scale = campaign.limit_scale
+    changes = (*campaign.set, *(() if scale is None else (f"limits.scale={scale}",)))
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mock_server", "--json"),
         *("--users", str(users), "--base-address", _own_addresses(), "--verbose"),
+        *(f"--set={change}" for change in changes),
+        *("--", campaign.topology),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -82,26 +96,38 @@ def _own_addresses() -> str:
     return f"127.{16 + pid % 200}.{pid // 200 % 250}.0"
 
 
-async def _pass_on(errors: asyncio.StreamReader, say: Callable[[str], None]) -> None:
-    """Until the mock has ended: what it says must neither disturb a live display nor fill its pipe."""
+async def _pass_on(errors: asyncio.StreamReader, say: Callable[[str], None]) -> str:
+    """Until the mock has ended: what it says must neither disturb a live display nor fill its pipe.
+
+    Returns why it ended, if it said so.
+    """
+    reason = ""
     async for line in errors:
-        say(line.decode(errors="replace").rstrip())
+        text = line.decode(errors="replace").rstrip()
+        if text.startswith(_REASON):
+            reason = text.removeprefix(_REASON)
+        else:
+            say(text)
+    return reason
 
 
 async def _first_line(
-    process: Process, output: asyncio.StreamReader, listening: "asyncio.Task[None]"
+    process: Process, output: asyncio.StreamReader, listening: "asyncio.Task[str]"
 ) -> Organisation:
+    reason = ""
     try:
         async with asyncio.timeout(START_PATIENCE_S):
             line = await output.readline()
             if not line:
                 await process.wait()
-                await listening
+                reason = await listening
     except TimeoutError:
         raise TransportError(f"the mock organisation was not ready after {START_PATIENCE_S:g} s") from None
     if not line:
-        how = _describe_exit(process.returncode or 0)
-        raise TransportError(f"the mock organisation did not start ({how}); try 'python -m mock_server'")
+        if process.returncode == _WRONG_TOPOLOGY and reason:
+            raise ProfileError(f"topology: {reason}")
+        why = reason or f"{_describe_exit(process.returncode or 0)}; try 'python -m mock_server'"
+        raise TransportError(f"the mock organisation did not start: {why}")
     return Organisation.decode(line, "the mock's first line")
 
 

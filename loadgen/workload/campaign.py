@@ -21,7 +21,6 @@ Share = Annotated[float, Meta(gt=0, le=1)]
 
 NOT_YET: Final = (
     "limit_set",
-    "limit_scale",
     "users_file",
     "ca_file",
     "tls_insecure",
@@ -69,7 +68,12 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     abort_on: tuple[str, ...] = ()
     """Thresholds that end the run as soon as an interval breaks one."""
     out: str = "results"
-    limit_scale: Annotated[float, Meta(gt=0)] = 1.0
+    topology: str = "default"
+    """Of which servers the mock consists that the run starts: a built-in name or a path."""
+    limit_scale: Annotated[float, Meta(gt=0)] | None = None
+    """What the topology's limits are multiplied by; when left out, as the topology says."""
+    set: tuple[str, ...] = ()
+    """Changes of the topology, each ``key=value``."""
     users_file: str | None = None
     auth: Literal["basic"] = "basic"
     rpc_security: Literal["none"] = "none"
@@ -132,7 +136,7 @@ class Population:
 def load_campaign(name: str) -> Campaign:
     """Reads a campaign by its built-in name or path; raises :class:`~loadgen.errors.ProfileError`.
 
-    Paths of client types and message profiles count from the campaign's own folder.
+    Paths of client types, message profiles and the topology count from the campaign's own folder.
     """
     path = library.find("campaign", name)
     campaign = library.read("campaign", name, Campaign)
@@ -144,7 +148,8 @@ def load_campaign(name: str) -> Campaign:
         )
         for group in campaign.groups
     )
-    return msgspec.structs.replace(campaign, groups=groups)
+    topology = _anchored(campaign.topology, path.parent)
+    return msgspec.structs.replace(campaign, groups=groups, topology=topology)
 
 
 def with_options(campaign: Campaign, options: Mapping[str, object]) -> Campaign:
