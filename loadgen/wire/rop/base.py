@@ -75,6 +75,11 @@ class RopResponse(_Outcome, frozen=True):
     handle_index: int
 
     @classmethod
+    def fields_follow(cls, _reader: Reader, return_value: int) -> bool:
+        """Whether there are fields behind ReturnValue, where ``_reader`` stands."""
+        return return_value in cls.fields_present_for
+
+    @classmethod
     def read(
         cls, reader: Reader, handle_index: int, return_value: int, _columns: Sequence[PropertyTag] = ()
     ) -> Self:
@@ -93,8 +98,26 @@ class RopResponse(_Outcome, frozen=True):
         writer.u32(self.return_value)
 
 
+class TalkativeResponse(RopResponse, frozen=True):
+    """A response that has its fields on failure, too, though not from every server.
+
+    Gromox leaves them out of RopSetReadFlags, OpenChange out of more. What follows tells: the list is over,
+    or the next byte is none of ``first_bytes``, with which they begin, and so the RopId of the next response.
+    """
+
+    fields_present_for = EVERY_RETURN_VALUE
+    first_bytes: ClassVar[Container[int]] = range(256)
+
+    @classmethod
+    def fields_follow(cls, reader: Reader, return_value: int) -> bool:
+        """Whether there are fields behind ReturnValue, where ``reader`` stands."""
+        if return_value == 0:
+            return True
+        return reader.remaining > 0 and reader.data[reader.offset] in cls.first_bytes
+
+
 class RopErrorResponse(msgspec.Struct, frozen=True, gc=False):
-    """The failure of any ROP that keeps no fields then."""
+    """The failure of any ROP that keeps no fields then, or whose server left them out."""
 
     rop_id: int
     handle_index: int

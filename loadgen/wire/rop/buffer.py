@@ -131,6 +131,6 @@ def _read_response(
         kind = RopProgressResponse  # a request with WantAsynchronous goes on in the background
     elif rop_id != request.rop_id:
         raise WireError("RopId", reader.offset - 6, f"0x{rop_id:02X} answers 0x{request.rop_id:02X}")
-    if return_value not in kind.fields_present_for:
+    if not kind.fields_follow(reader, return_value):
         return RopErrorResponse(rop_id, handle_index, return_value)
     return kind.read(reader, handle_index, return_value, request.response_columns(columns_of))

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 import msgspec
 
 from loadgen.wire.buffer import Reader, Writer
-from loadgen.wire.rop.base import EVERY_RETURN_VALUE, InputRequest, OpeningRequest, RopRequest, RopResponse
+from loadgen.wire.rop.base import InputRequest, OpeningRequest, RopRequest, RopResponse, TalkativeResponse
 from loadgen.wire.rop.layout import U8, U32, U64, Bool8, Fixed, ObjectIds, layout_of
 from loadgen.wire.rop.replicas import GhostedReplicas, GhostedReplicasForm, ReplicaServers
 
@@ -106,10 +106,10 @@ class RopCreateFolderRequest(OpeningRequest, frozen=True, gc=False):
         write(self.comment)
 
 
-class PartialCompletionResponse(RopResponse, frozen=True, gc=False):
+class PartialCompletionResponse(TalkativeResponse, frozen=True, gc=False):
     """Whether something was left undone; told on failure, too."""
 
-    fields_present_for = EVERY_RETURN_VALUE
+    first_bytes = (False, True)
     partial_completion: Bool8 = False
 
 

@@ -9,7 +9,13 @@ from typing import Annotated, Any, Final, Self
 
 from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyTag
-from loadgen.wire.rop.base import EVERY_RETURN_VALUE, InputRequest, OpeningRequest, RopResponse
+from loadgen.wire.rop.base import (
+    EVERY_RETURN_VALUE,
+    InputRequest,
+    OpeningRequest,
+    RopResponse,
+    TalkativeResponse,
+)
 from loadgen.wire.rop.layout import U8, U16, U32, ObjectIds, PropertyTags, SizedBytes, layout_of
 
 SEND_UNICODE: Final = 0x01
@@ -189,11 +195,11 @@ class RopFastTransferDestinationConfigureRequest(OpeningRequest, frozen=True, gc
     copy_flags: U8 = 0
 
 
-class RopFastTransferDestinationPutBufferResponse(RopResponse, frozen=True, gc=False):
+class RopFastTransferDestinationPutBufferResponse(TalkativeResponse, frozen=True, gc=False):
     """How many bytes were taken; none on failure ([MS-OXCROPS] 2.2.12.2)."""
 
     rop_id = 0x54
-    fields_present_for = EVERY_RETURN_VALUE
+    first_bytes = (TRANSFER_ERROR, TRANSFER_PARTIAL)
     transfer_status: U16 = TRANSFER_ERROR
     in_progress_count: U16 = 0
     total_step_count: U16 = 0

@@ -7,11 +7,11 @@ from loadgen.wire.buffer import Reader, Writer
 from loadgen.wire.properties import PropertyRow, PropertyTag
 from loadgen.wire.property_names import PropertyName
 from loadgen.wire.rop.base import (
-    EVERY_RETURN_VALUE,
     ColumnsOf,
     InputRequest,
     OpeningRequest,
     RopResponse,
+    TalkativeResponse,
 )
 from loadgen.wire.rop.layout import (
     I64,
@@ -218,11 +218,11 @@ class RopOpenStreamRequest(OpeningRequest, frozen=True, gc=False):
     open_mode_flags: U8 = STREAM_READ_ONLY
 
 
-class RopReadStreamResponse(RopResponse, frozen=True, gc=False):
-    """The next bytes, none at the end ([MS-OXCROPS] 2.2.9.2)."""
+class RopReadStreamResponse(TalkativeResponse, frozen=True, gc=False):
+    """The next bytes, none at the end and on failure ([MS-OXCROPS] 2.2.9.2)."""
 
     rop_id = 0x2C
-    fields_present_for = EVERY_RETURN_VALUE
+    first_bytes = (0,)
     data: SizedBytes = b""
 
 
@@ -249,11 +249,10 @@ class RopReadStreamRequest(InputRequest, frozen=True, gc=False):
             writer.u32(self.maximum_byte_count)
 
 
-class RopWriteStreamResponse(RopResponse, frozen=True, gc=False):
-    """How many bytes were written ([MS-OXCROPS] 2.2.9.3)."""
+class RopWriteStreamResponse(TalkativeResponse, frozen=True, gc=False):
+    """How many bytes were written, of which a failure may tell, too ([MS-OXCROPS] 2.2.9.3)."""
 
     rop_id = 0x2D
-    fields_present_for = EVERY_RETURN_VALUE
     written_size: U16
 
 

@@ -1,5 +1,7 @@
 """The ROP buffer: sizes, handle tables, which response answers which request, and what the server adds."""
 
+import struct
+
 import pytest
 
 from loadgen.errors import WireError
@@ -14,12 +16,23 @@ from loadgen.wire.rop.buffer import (
 )
 from loadgen.wire.rop.oxcfold import (
     RopDeleteMessagesRequest,
+    RopDeleteMessagesResponse,
     RopGetContentsTableRequest,
     RopOpenFolderRequest,
     RopOpenFolderResponse,
 )
+from loadgen.wire.rop.oxcfxics_transfer import (
+    RopFastTransferDestinationPutBufferRequest,
+    RopFastTransferDestinationPutBufferResponse,
+)
 from loadgen.wire.rop.oxcnotif import TABLE_CHANGED, RopNotifyResponse, RopPendingResponse, TableEvent
-from loadgen.wire.rop.oxcprpt import RopProgressResponse
+from loadgen.wire.rop.oxcprpt import (
+    RopProgressResponse,
+    RopReadStreamRequest,
+    RopReadStreamResponse,
+    RopWriteStreamRequest,
+    RopWriteStreamResponse,
+)
 from loadgen.wire.rop.oxcrops import RopBackoffResponse, RopBufferTooSmallResponse, RopReleaseRequest
 from loadgen.wire.rop.oxcstor import RopLogonRedirectResponse, RopLogonRequest
 from loadgen.wire.rop.oxctabl import (
@@ -78,6 +91,38 @@ def test_a_failure_is_an_error_response_with_the_rop_that_failed():
     error = RopErrorResponse(OPEN.rop_id, 1, 0x8004010F)
     assert write_responses([error], [])[2:] == bytes.fromhex("02 01 0f010480")
     assert answer(error) == ([error], [7])
+
+
+DELETE = RopDeleteMessagesRequest(0, 0, False, False, (0x106,))
+READ, WRITE = RopReadStreamRequest(0, 0, 16), RopWriteStreamRequest(0, 0, b"x")
+PUT = RopFastTransferDestinationPutBufferRequest(0, 0, b"x")
+DENIED = 0x80070005
+
+
+@pytest.mark.parametrize(
+    ("request_", "told", "response"),
+    [
+        (DELETE, "01", RopDeleteMessagesResponse(0, True, return_value=DENIED)),
+        (READ, "0000", RopReadStreamResponse(0, return_value=DENIED)),
+        (WRITE, "0500", RopWriteStreamResponse(0, 5, return_value=DENIED)),
+        (PUT, "00" * 9, RopFastTransferDestinationPutBufferResponse(0, return_value=DENIED)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_fields_of_a_failure_are_read_where_they_are(request_, told, response):
+    header = struct.pack("<BBI", request_.rop_id, 0, DENIED)
+    failure = RopErrorResponse(request_.rop_id, 0, DENIED)
+
+    def read(*answers):
+        rops = b"".join(answers)
+        return read_responses(struct.pack("<H", len(rops) + 2) + rops, [request_, OPEN], no_columns)[0]
+
+    opened = bytes.fromhex("02 01 00000000 00 00")
+    assert read(header + bytes.fromhex(told)) == [response]
+    assert read(header) == [failure]
+    assert read(header + bytes.fromhex(told), opened) == [response, RopOpenFolderResponse(1)]
+    if request_ is not WRITE:  # which may have written something before it failed
+        assert read(header, opened) == [failure, RopOpenFolderResponse(1)]
 
 
 def test_a_redirected_logon_fails_with_the_name_of_the_right_server():

@@ -52,6 +52,7 @@ from loadgen.wire.properties import (
     PropertyValue,
 )
 from loadgen.wire.recipients import RecipientRow, smtp_recipient
+from loadgen.wire.rop.base import RopErrorResponse
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests, read_responses, write_requests, write_responses
 from loadgen.wire.rop.oxcmsg import (
     ModifyRecipientRow,
@@ -499,6 +500,14 @@ def test_the_columns_that_a_message_tells_serve_the_rops_behind_it(vector):
     ]
     responses, _ = read_responses(answer, requests, {}.__getitem__)
     assert responses[-1] == RopReadRecipientsResponse(1, (row,))
+
+
+def test_read_flags_may_be_refused_without_a_word_on_completion(vector):
+    refused = vector("rop/read-flags-refused-response.hex")
+    requests, _ = read_requests(vector("rop/read-flags-request.hex"))
+    failures = [RopErrorResponse(0x66, 0, 0x4B9), RopErrorResponse(0x11, 0, 0x4B9)]
+    assert read_responses(refused, requests, {}.__getitem__) == (failures, [0x11, 0x31])
+    assert write_responses(failures, [0x11, 0x31]) == refused
 
 
 def test_a_read_flag_has_client_data_on_a_public_logon_alone():
