@@ -49,89 +49,99 @@ def _special_table_request(stub: bytes) -> nspi.NspiGetSpecialTableRequest:
 def nspi_interface(directory: Directory) -> Interface:
     """NSPI 56.0 over the address book of ``directory``."""
     service = NspiService(AddressBook(directory))
-    return Interface(
-        nspi.INTERFACE,
-        {
-            nspi.NspiBindRequest.opnum: service.bind,
-            nspi.NspiUnbindRequest.opnum: service.unbind,
-            nspi.NspiUpdateStatRequest.opnum: _method(
-                nspi.NspiUpdateStatRequest.decode,
-                service.update_stat,
-                lambda request, code: nspi.NspiUpdateStatResponse(request.stat, request.delta, code),
-            ),
-            nspi.NspiQueryRowsRequest.opnum: _method(
-                nspi.NspiQueryRowsRequest.decode,
-                service.query_rows,
-                lambda request, code: nspi.NspiQueryRowsResponse(request.stat, None, code),
-            ),
-            nspi.NspiSeekEntriesRequest.opnum: _method(
-                nspi.NspiSeekEntriesRequest.decode,
-                service.seek_entries,
-                lambda request, code: nspi.NspiSeekEntriesResponse(request.stat, None, code),
-            ),
-            nspi.NspiGetMatchesRequest.opnum: _method(
-                nspi.NspiGetMatchesRequest.decode,
-                service.get_matches,
-                lambda request, code: nspi.NspiGetMatchesResponse(request.stat, None, None, code),
-            ),
-            nspi.NspiResortRestrictionRequest.opnum: _method(
-                nspi.NspiResortRestrictionRequest.decode,
-                service.resort_restriction,
-                lambda request, code: nspi.NspiResortRestrictionResponse(request.stat, None, code),
-            ),
-            nspi.NspiDNToMIdRequest.opnum: _method(
-                nspi.NspiDNToMIdRequest.decode,
-                service.dn_to_mid,
-                lambda _request, code: nspi.NspiDNToMIdResponse(None, code),
-            ),
-            nspi.NspiGetPropListRequest.opnum: _method(
-                nspi.NspiGetPropListRequest.decode,
-                service.get_prop_list,
-                lambda _request, code: nspi.NspiGetPropListResponse(None, code),
-            ),
-            nspi.NspiGetPropsRequest.opnum: _method(
-                nspi.NspiGetPropsRequest.decode,
-                service.get_props,
-                lambda _request, code: nspi.NspiGetPropsResponse(None, code),
-            ),
-            nspi.NspiCompareMIdsRequest.opnum: _method(
-                nspi.NspiCompareMIdsRequest.decode,
-                service.compare_mids,
-                lambda _request, code: nspi.NspiCompareMIdsResponse(0, code),
-            ),
-            nspi.NspiModPropsRequest.opnum: _method(
-                nspi.NspiModPropsRequest.decode,
-                service.mod_props,
-                lambda _request, code: nspi.NspiModPropsResponse(code),
-            ),
-            nspi.NspiGetSpecialTableRequest.opnum: _method(
-                _special_table_request,
-                service.get_special_table,
-                lambda _request, code: nspi.NspiGetSpecialTableResponse(0, None, code),
-            ),
-            nspi.NspiGetTemplateInfoRequest.opnum: _method(
-                nspi.NspiGetTemplateInfoRequest.decode,
-                service.get_template_info,
-                lambda _request, code: nspi.NspiGetTemplateInfoResponse(None, code),
-            ),
-            nspi.NspiModLinkAttRequest.opnum: _method(
-                nspi.NspiModLinkAttRequest.decode,
-                service.mod_link_att,
-                lambda _request, code: nspi.NspiModLinkAttResponse(code),
-            ),
-            nspi.NspiQueryColumnsRequest.opnum: _method(
-                nspi.NspiQueryColumnsRequest.decode,
-                service.query_columns,
-                lambda _request, code: nspi.NspiQueryColumnsResponse(None, code),
-            ),
-            nspi.NspiResolveNamesRequest.opnum: _method(
-                nspi.NspiResolveNamesRequest.decode, service.resolve_names, _refuse_names
-            ),
-            nspi.NspiResolveNamesWRequest.opnum: _method(
-                nspi.NspiResolveNamesWRequest.decode, service.resolve_names, _refuse_names
-            ),
-        },
-    )
+    session: dict[int, Method] = {
+        nspi.NspiBindRequest.opnum: service.bind,
+        nspi.NspiUnbindRequest.opnum: service.unbind,
+    }
+    return Interface(nspi.INTERFACE, session | _table_methods(service) | _object_methods(service))
+
+
+def _table_methods(service: NspiService) -> dict[int, Method]:
+    """Rows of the address book, and where they stand."""
+    return {
+        nspi.NspiUpdateStatRequest.opnum: _method(
+            nspi.NspiUpdateStatRequest.decode,
+            service.update_stat,
+            lambda request, code: nspi.NspiUpdateStatResponse(request.stat, request.delta, code),
+        ),
+        nspi.NspiQueryRowsRequest.opnum: _method(
+            nspi.NspiQueryRowsRequest.decode,
+            service.query_rows,
+            lambda request, code: nspi.NspiQueryRowsResponse(request.stat, None, code),
+        ),
+        nspi.NspiSeekEntriesRequest.opnum: _method(
+            nspi.NspiSeekEntriesRequest.decode,
+            service.seek_entries,
+            lambda request, code: nspi.NspiSeekEntriesResponse(request.stat, None, code),
+        ),
+        nspi.NspiGetMatchesRequest.opnum: _method(
+            nspi.NspiGetMatchesRequest.decode,
+            service.get_matches,
+            lambda request, code: nspi.NspiGetMatchesResponse(request.stat, None, None, code),
+        ),
+        nspi.NspiResortRestrictionRequest.opnum: _method(
+            nspi.NspiResortRestrictionRequest.decode,
+            service.resort_restriction,
+            lambda request, code: nspi.NspiResortRestrictionResponse(request.stat, None, code),
+        ),
+        nspi.NspiCompareMIdsRequest.opnum: _method(
+            nspi.NspiCompareMIdsRequest.decode,
+            service.compare_mids,
+            lambda _request, code: nspi.NspiCompareMIdsResponse(0, code),
+        ),
+        nspi.NspiQueryColumnsRequest.opnum: _method(
+            nspi.NspiQueryColumnsRequest.decode,
+            service.query_columns,
+            lambda _request, code: nspi.NspiQueryColumnsResponse(None, code),
+        ),
+        nspi.NspiGetSpecialTableRequest.opnum: _method(
+            _special_table_request,
+            service.get_special_table,
+            lambda _request, code: nspi.NspiGetSpecialTableResponse(0, None, code),
+        ),
+    }
+
+
+def _object_methods(service: NspiService) -> dict[int, Method]:
+    """Single entries, by name or by id, and the changes that no client may make."""
+    return {
+        nspi.NspiDNToMIdRequest.opnum: _method(
+            nspi.NspiDNToMIdRequest.decode,
+            service.dn_to_mid,
+            lambda _request, code: nspi.NspiDNToMIdResponse(None, code),
+        ),
+        nspi.NspiResolveNamesRequest.opnum: _method(
+            nspi.NspiResolveNamesRequest.decode, service.resolve_names, _refuse_names
+        ),
+        nspi.NspiResolveNamesWRequest.opnum: _method(
+            nspi.NspiResolveNamesWRequest.decode, service.resolve_names, _refuse_names
+        ),
+        nspi.NspiGetPropListRequest.opnum: _method(
+            nspi.NspiGetPropListRequest.decode,
+            service.get_prop_list,
+            lambda _request, code: nspi.NspiGetPropListResponse(None, code),
+        ),
+        nspi.NspiGetPropsRequest.opnum: _method(
+            nspi.NspiGetPropsRequest.decode,
+            service.get_props,
+            lambda _request, code: nspi.NspiGetPropsResponse(None, code),
+        ),
+        nspi.NspiModPropsRequest.opnum: _method(
+            nspi.NspiModPropsRequest.decode,
+            service.mod_props,
+            lambda _request, code: nspi.NspiModPropsResponse(code),
+        ),
+        nspi.NspiModLinkAttRequest.opnum: _method(
+            nspi.NspiModLinkAttRequest.decode,
+            service.mod_link_att,
+            lambda _request, code: nspi.NspiModLinkAttResponse(code),
+        ),
+        nspi.NspiGetTemplateInfoRequest.opnum: _method(
+            nspi.NspiGetTemplateInfoRequest.decode,
+            service.get_template_info,
+            lambda _request, code: nspi.NspiGetTemplateInfoResponse(None, code),
+        ),
+    }
 
 
 def _refuse_names(_request: object, code: int) -> nspi.NspiResolveNamesResponse:
