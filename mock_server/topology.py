@@ -1,13 +1,11 @@
-"""What the mock organisation consists of: the typed form of ``profiles/topology/*.toml``.
-
-Limits (ports, handles, memory, queues, recycling) will be keys of the server tables.
-"""
+"""What the mock organisation consists of: the typed form of ``profiles/topology/*.toml``."""
 
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from mock_server.directory import Directory, Organisation
+from mock_server.limits import Limits
 from mock_server.proxy import ProxySettings
 from mock_server.server import ServerSettings
 
@@ -15,6 +13,9 @@ Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 ServerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,14}$")]
 Window: TypeAlias = Annotated[int, Meta(ge=8192, le=262144)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
+ValidPort: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(default|[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}(-\d{1,5})?)$")
+]
 Version: TypeAlias = Annotated[str, Meta(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}$")]
 
 
@@ -45,6 +46,12 @@ class HttpSettings(_Strict, frozen=True):
     Real channels live for 131,072 bytes and more; shorter ones are for tests of recycling, and must leave
     room for a fragment beside what is kept for RTS PDUs. With ``simulate_farm`` a process treats its own
     channels as another's when it looks for a predecessor, so that all recycling takes the R1 form.
+
+    ``valid_ports`` is where clients may go, as in the registry of an RPC proxy: ``name:port`` or
+    ``name:low-high``, for each NetBIOS and each full name; "default", alone or among others, stands for all
+    mailbox and public folder servers. Changes in the topology's file are taken up every
+    ``valid_ports_reread_s``. With ``own_application_pool`` requests for other applications neither fill
+    RPC's request queue nor wait in it.
     """
 
     port: Port = 18080
@@ -53,6 +60,9 @@ class HttpSettings(_Strict, frozen=True):
     channel_lifetime: Annotated[int, Meta(ge=10240, le=0x80000000)] = 1 << 30
     simulate_farm: bool = False
     connection_timeout_ms: Annotated[int, Meta(ge=120000, le=14400000)] = 120000
+    valid_ports: Literal["default"] | tuple[ValidPort, ...] = "default"
+    valid_ports_reread_s: Annotated[float, Meta(gt=0)] = 300.0
+    own_application_pool: bool = False
 
     @property
     def proxy(self) -> ProxySettings:
@@ -79,6 +89,15 @@ class StoreSettings(_Strict, frozen=True):
     polls_max_ms: Positive = 60000
 
 
+class ReferralSettings(_Strict, frozen=True):
+    """Whom clients are referred to for the directory: their mailbox server's DSProxy, or a global catalog.
+
+    The latter is what "Do Not Refer HTTP to DSProxy" does; the client access servers must allow it.
+    """
+
+    directory: Literal["dsproxy", "global-catalog"] = "dsproxy"
+
+
 class Ports(_Strict, frozen=True):
     """The endpoints of all servers; ``delivery`` is where they hand each other mail."""
 
@@ -96,16 +115,36 @@ class CountersSettings(_Strict, frozen=True):
 
 
 class ServerTable(_Strict, frozen=True):
-    """A server that is one process."""
+    """A server that is one process; it opens connections from its ``source_addresses`` in turn."""
 
     name: ServerName
     address: str
+    source_addresses: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its connections come from: its own address, unless it has others for that."""
+        return self.source_addresses or (self.address,)
 
 
 class ClientAccessServer(ServerTable, frozen=True):
     """A client access server, which may be several processes on one address."""
 
     processes: Positive = 1
+
+
+class ReverseProxyServer(ServerTable, frozen=True):
+    """A 32-bit proxy in front of the client access servers, whose non-paged pool each connection takes of.
+
+    250 MB are enough for about 20,000 connections (facts.md C6); units are decimal.
+    """
+
+    nonpaged_pool_mb: Annotated[int, Meta(ge=0)] = 250
+    kb_per_connection: Annotated[float, Meta(gt=0)] = 12.5
+
+    def connections(self, limits: Limits) -> int:
+        """How many connections the pool is enough for; 0: no limit."""
+        return limits.scaled(self.nonpaged_pool_mb * 1000 / self.kb_per_connection)
 
 
 class Topology(_Strict, frozen=True, kw_only=True):
@@ -118,8 +157,11 @@ class Topology(_Strict, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     rpc: RpcSettings = RpcSettings()
     store: StoreSettings = StoreSettings()
+    referral: ReferralSettings = ReferralSettings()
+    limits: Limits = Limits()
     ports: Ports = Ports()
     counters: CountersSettings = CountersSettings()
+    reverse_proxy: tuple[ReverseProxyServer, ...] = ()
     client_access: Annotated[tuple[ClientAccessServer, ...], Meta(min_length=1)]
     mailbox: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
     public_folders: tuple[ServerTable, ...] = ()
@@ -128,12 +170,18 @@ class Topology(_Strict, frozen=True, kw_only=True):
     @property
     def servers(self) -> tuple[ServerTable, ...]:
         """The servers of all roles."""
-        return (*self.client_access, *self.mailbox, *self.public_folders, *self.global_catalog)
+        return (
+            *self.reverse_proxy,
+            *self.client_access,
+            *self.mailbox,
+            *self.public_folders,
+            *self.global_catalog,
+        )
 
     @property
     def processes(self) -> int:
         """How many processes serve it, the one that supervises them apart."""
-        others = (*self.mailbox, *self.public_folders, *self.global_catalog)
+        others = (*self.reverse_proxy, *self.mailbox, *self.public_folders, *self.global_catalog)
         return sum(server.processes for server in self.client_access) + len(others)
 
     def directory(self) -> Directory:

@@ -1,9 +1,12 @@
 """Sockets that all roles need: outgoing connections bound to the role's own address."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Final, TypeVar
+
+from mock_server.port_pool import PortLease, PortPool
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
@@ -30,3 +33,20 @@ async def connect(factory: Callable[[], ProtocolT], address: str, port: int, sou
         raise
     _, protocol = await loop.create_connection(factory, sock=connection)
     return protocol
+
+
+async def connect_from_pool(
+    factory: Callable[[PortLease], ProtocolT], address: str, port: int, pool: PortPool
+) -> ProtocolT:
+    """Open a TCP connection from the next source address of ``pool``; raises :class:`OSError`.
+
+    The protocol that ``factory`` makes ends the lease when its connection is lost.
+    """
+    lease = pool.take()
+    try:
+        return await connect(lambda: factory(lease), address, port, lease.address)
+    except BaseException as error:
+        lease.end()
+        if isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL:
+            pool.refused_by_kernel()
+        raise

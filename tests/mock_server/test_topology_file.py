@@ -94,7 +94,7 @@ def test_a_change_is_a_key_and_a_value(text):
     ("changes", "message"),
     [
         ({"http.prt": 80}, r"unknown field `prt` - at `\$\.http`"),
-        ({"limits": 1}, "unknown field `limits`"),
+        ({"limits": 1}, r"got `int` - at `\$\.limits`"),
         ({"new.table": 1}, "unknown field `new`"),
         ({"accounts.count": 0}, r"`int` >= 1 - at `\$\.accounts\.count`"),
         ({"accounts.count": "many"}, r"got `str` - at `\$\.accounts\.count`"),
