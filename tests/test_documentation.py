@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from loadgen.client.client_type import ClientType
+from loadgen.client.dialect import Dialect
 from loadgen.engine import phases
 from loadgen.measure import latency_log, store, threshold
 from loadgen.measure.columns import COLUMNS
@@ -91,6 +92,8 @@ def default_of(field: Any) -> str:
 
 
 def allowed_by(shape: Any) -> str:
+    if get_origin(shape) in (Union, UnionType):
+        return " or ".join(allowed_by(part) for part in get_args(shape) if part is not type(None))
     inner, constraints = plain(shape)
     bounds = {}
     for meta in constraints:
@@ -124,6 +127,7 @@ def expected_rows(
     [
         ("Campaigns", Campaign),
         ("Client types", ClientType),
+        ("Dialects", Dialect),
         ("Message profiles", MessageProfile),
         ("Topologies", Topology),
     ],

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from loadgen.cli.output import reader_may_leave
 from loadgen.client.client_type import ClientType
+from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
 from loadgen.workload import library
 from loadgen.workload.campaign import load_campaign, populate
@@ -37,7 +38,7 @@ class _Printing(click.Group):
 
 @click.group(cls=_Printing, epilog=f"{_EXAMPLE}loadgen profiles list")
 def profiles() -> None:
-    """List, show and validate campaigns, client types, message profiles, topologies and limits."""
+    """List, show and validate campaigns, client types, dialects, message profiles, topologies and limits."""
 
 
 @profiles.command("list", epilog=f"{_EXAMPLE}loadgen profiles list client")
@@ -116,6 +117,8 @@ def _read(kind: str, name: str) -> Table:
         return library.to_table(campaign)
     if kind == "client":
         return library.to_table(library.read(kind, name, ClientType))
+    if kind == "dialect":
+        return library.to_table(library.read(kind, name, Dialect))
     if kind == "message":
         return library.to_table(library.read(kind, name, MessageProfile))
     if kind == "topology":

@@ -9,7 +9,11 @@ class Credentials(Struct, frozen=True, gc=False):
     """A user name as HTTP authentication takes it, and its password, which no representation shows."""
 
     user: str
+    """``name``, ``DOMAIN\\name`` or a user principal name."""
     password: str
+    domain: str = ""
+    nt_hash: bytes = b""
+    """The 16 bytes that NTLM makes of a password; b"" if they are still to be made of it."""
 
     def __repr__(self) -> str:
         return f"Credentials(user={self.user!r})"
@@ -20,7 +24,10 @@ class Credentials(Struct, frozen=True, gc=False):
 
 
 class Account(Struct, frozen=True, gc=False):
-    """One mailbox owner of the organisation; ``user`` is the name for HTTP, ``index`` counts from 0."""
+    """One mailbox owner, wherever it comes from; ``user`` is the name for HTTP, ``index`` counts from 0.
+
+    What is not known yet is "": discovery finds display name, DN and servers (docs/accounts.md).
+    """
 
     index: int
     user: str
@@ -30,12 +37,19 @@ class Account(Struct, frozen=True, gc=False):
     legacy_dn: str
     smtp: str
     home_server: str
-    public_server: str
+    public_server: str = ""
+    domain: str = ""
+    nt_hash: bytes = b""
 
     @property
     def credentials(self) -> Credentials:
-        """What the account logs on to the RPC proxy with."""
-        return Credentials(self.user, self.password)
+        """What the account logs on with."""
+        return Credentials(self.user, self.password, self.domain, self.nt_hash)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is known that a client needs to log on."""
+        return bool(self.display_name and self.legacy_dn and self.home_server)
 
     def __repr__(self) -> str:
         return f"Account(index={self.index}, user={self.user!r})"

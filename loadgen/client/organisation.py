@@ -54,6 +54,11 @@ class Organisation(msgspec.Struct, frozen=True):
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"{source} does not describe a mock organisation: {error}") from error
 
+    @property
+    def count(self) -> int:
+        """How many accounts there are."""
+        return self.accounts.count
+
     def account(self, index: int) -> Account:
         """User number ``index``, counted from 0."""
         rule = self.accounts

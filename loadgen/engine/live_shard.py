@@ -58,7 +58,7 @@ class Shard:
             clock=self._clock,
             recorder=self._recorder,
             connect=connect,
-            account=plan.organisation.account,
+            account=plan.accounts.account,
             speed=campaign.speed,
             capacity=max(1, round(campaign.unfinished_per_user * users)),
         )

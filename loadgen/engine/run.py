@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from ipaddress import AddressValueError, IPv4Address, ip_address
+from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,6 @@ from loadgen.engine.shards import Machine, cut, require
 from loadgen.engine.tally import Progress, Tally
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
-from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.store import RunRecord, RunStore
 from loadgen.report.summary import Summary
 from loadgen.workload import library
@@ -50,9 +49,10 @@ async def run(
     """
     sources = source_addresses(campaign.source_ip)
     async with open_target(target, campaign, population.users, say) as opened:
-        require_servers(population, opened.organisation)
+        if opened.organisation is not None:
+            require_servers(population, opened.organisation)
         requirements = require(
-            campaign, population, len(opened.organisation.cas), max(1, len(sources)), Machine.here()
+            campaign, population, len(opened.proxies), max(1, len(sources)), Machine.here()
         )
         say(str(requirements))
         started = datetime.now(UTC)
@@ -62,13 +62,13 @@ async def run(
             tally = Tally(
                 campaign, population, store, _record(campaign, population, opened, started), time.monotonic_ns
             )
-            links = local_links(cut(campaign, population, opened.organisation, sources, requirements))
+            links = local_links(cut(campaign, population, opened, sources, requirements))
             coordinator = Coordinator(
                 campaign,
                 population,
                 links,
                 tally,
-                Headcount(population, links, _counters(opened.organisation)),
+                Headcount(population, links, opened.counters),
                 target_gone=opened.gone,
                 on_progress=on_progress,
             )
@@ -124,14 +124,6 @@ def _interrupted_by_signals(interrupt: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-def _counters(organisation: Organisation) -> dict[str, Counter]:
-    """The mock always counts; this machine's kernel can if the roles are on it."""
-    counters: dict[str, Counter] = {"mock": MockCounter(organisation.counters_url)}
-    if all(ip_address(cas.address).is_loopback for cas in organisation.cas):
-        counters["kernel"] = KernelCounter(organisation_filters(msgspec.to_builtins(organisation)))
-    return counters
 
 
 def _record(campaign: Campaign, population: Population, target: Target, started: datetime) -> RunRecord:

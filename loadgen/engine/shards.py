@@ -7,7 +7,10 @@ from typing import Final, Self
 
 import msgspec
 
-from loadgen.client.organisation import Organisation
+from loadgen.client.account import RpcProxy
+from loadgen.client.account_source import AccountSource
+from loadgen.client.dialect import Dialect
+from loadgen.engine.target import Target
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Population
 from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connections
@@ -44,7 +47,9 @@ class ShardPlan(msgspec.Struct, frozen=True, kw_only=True):
     users: range
     campaign: Campaign
     population: Population
-    organisation: Organisation
+    proxies: tuple[RpcProxy, ...]
+    accounts: AccountSource
+    dialect: Dialect = Dialect()
     source_addresses: tuple[str, ...] = ()
     ports: int
     """TCP connections that this shard's part of the source ports is enough for."""
@@ -119,20 +124,22 @@ def require(
 def cut(
     campaign: Campaign,
     population: Population,
-    organisation: Organisation,
+    target: Target,
     source_addresses: tuple[str, ...],
     requirements: Requirements,
 ) -> tuple[ShardPlan, ...]:
     """One plan per worker. Users are dealt out in turn, so that each shard has its part of every group."""
     workers = requirements.workers
-    ports = requirements.ports_limit * len(organisation.cas) * requirements.source_addresses
+    ports = requirements.ports_limit * len(target.proxies) * requirements.source_addresses
     return tuple(
         ShardPlan(
             shard=shard,
             users=range(shard, population.users, workers),
             campaign=campaign,
             population=population,
-            organisation=organisation,
+            proxies=target.proxies,
+            accounts=target.accounts,
+            dialect=target.dialect,
             source_addresses=source_addresses,
             ports=ports // workers,
         )

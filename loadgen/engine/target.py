@@ -4,14 +4,21 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
+import msgspec
 
+from loadgen.client.account import RpcProxy
+from loadgen.client.account_source import AccountSource
+from loadgen.client.dialect import Dialect
 from loadgen.client.organisation import Organisation
 from loadgen.errors import ProfileError, TransportError
+from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
+from loadgen.workload import library
 from loadgen.workload.campaign import Campaign
 
 START_PATIENCE_S: Final = 30.0
@@ -25,19 +32,24 @@ _WRONG_TOPOLOGY: Final = 2
 """The exit status of a mock that was told something wrong."""
 
 
-class Target:
-    """A mock organisation and, if it is ours, its process."""
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run's users go, whatever it is; for a mock organisation also that, and its process if ours."""
 
-    def __init__(self, name: str, organisation: Organisation, process: Process | None = None) -> None:
-        self.name = name
-        self.organisation = organisation
-        self._process = process
+    name: str
+    proxies: tuple[RpcProxy, ...]
+    """One for each address, so that its share of the users keeps to it."""
+    accounts: AccountSource
+    counters: Mapping[str, Counter]
+    """Who counts connections besides the clients, by party; what nobody can see is null in the results."""
+    dialect: Dialect
+    organisation: Organisation | None = None
+    process: Process | None = None
 
     def gone(self) -> str:
         """How the mock ended, if it was ours and has; else ""."""
-        if self._process is None or self._process.returncode is None:
+        if self.process is None or self.process.returncode is None:
             return ""
-        return f"the mock organisation ended by itself ({_describe_exit(self._process.returncode)})"
+        return f"the mock organisation ended by itself ({_describe_exit(self.process.returncode)})"
 
 
 @asynccontextmanager
@@ -59,18 +71,34 @@ async def open_target(
     if separator:
         if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
             say(f"topology, limit_scale and set are for a mock that the run starts: {url} has its own")
-        yield Target(text, await _ask(url, users))
+        yield mock_target(text, await _ask(url, users))
         return
     process = await _start(campaign, users)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both are pipes")
     listening = asyncio.create_task(_pass_on(process.stderr, say))
     try:
-        yield Target(text, await _first_line(process, process.stdout, listening), process)
+        yield mock_target(text, await _first_line(process, process.stdout, listening), process)
     finally:
         await _stop(process)
         await asyncio.wait((listening,), timeout=LAST_WORDS_S)
         listening.cancel()
+
+
+def mock_target(name: str, organisation: Organisation, process: Process | None = None) -> Target:
+    """A mock organisation as a target. It always counts; this machine's kernel can if the roles are on it."""
+    counters: dict[str, Counter] = {"mock": MockCounter(organisation.counters_url)}
+    if all(ip_address(cas.address).is_loopback for cas in organisation.cas):
+        counters["kernel"] = KernelCounter(organisation_filters(msgspec.to_builtins(organisation)))
+    return Target(
+        name=name,
+        proxies=tuple(RpcProxy(cas.address, cas.port) for cas in organisation.cas),
+        accounts=organisation,
+        counters=counters,
+        dialect=library.read("dialect", "mock", Dialect),
+        organisation=organisation,
+        process=process,
+    )
 
 
 async def _start(campaign: Campaign, users: int) -> Process:

@@ -16,9 +16,10 @@ from functools import partial
 from multiprocessing import parent_process
 from typing import Any, Final, TypeVar
 
+import msgspec
 import uvloop
 
-from loadgen.client.account import Account, RpcProxy
+from loadgen.client.account import Account
 from loadgen.client.client_type import ClientType
 from loadgen.client.local_copy import LocalCopy
 from loadgen.client.outlook import OutlookClient
@@ -166,10 +167,11 @@ def _connect(
 
     A user in cached mode who comes back works on the same copy of the mailbox.
     """
-    cas = plan.organisation.cas[account.index % len(plan.organisation.cas)]
+    proxy = plan.proxies[account.index % len(plan.proxies)]
     sources = plan.source_addresses
-    source = (sources[account.index % len(sources)],) if sources else ()
-    proxy = RpcProxy(cas.address, cas.port, source_addresses=source)
+    if sources:
+        source = sources[account.index % len(sources)]
+        proxy = msgspec.structs.replace(proxy, source_addresses=(source,))
     return OutlookClient(
         account,
         client_type,

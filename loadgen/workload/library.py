@@ -13,7 +13,7 @@ import msgspec
 from loadgen.errors import ProfileError
 from loadgen.workload.duration import Duration
 
-KINDS: Final = ("campaign", "client", "limits", "message", "topology")
+KINDS: Final = ("campaign", "client", "dialect", "limits", "message", "topology")
 """Folders below ``profiles/``; topologies are read by the mock organisation, not here."""
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)

@@ -16,7 +16,7 @@ def test_list_shows_every_kind_with_titles():
     code, out, _ = run("list")
     assert code == 0
     kinds = [line for line in out.splitlines() if not line.startswith(" ")]
-    assert kinds == ["campaign", "client", "limits", "message", "topology"]
+    assert kinds == ["campaign", "client", "dialect", "limits", "message", "topology"]
     shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line.startswith(" "))
     assert shown["day-in-ten-minutes"].startswith("300 users")
     assert shown["quickstart"] == "100 users of every client type, a day of 8 hours in 45 seconds"
@@ -59,7 +59,7 @@ def test_show_of_a_topology_is_asked_of_the_mock(tmp_path):
 
 
 def test_validate_without_names_takes_all_that_are_built_in():
-    for kind in ("campaign", "client", "limits", "message", "topology"):
+    for kind in ("campaign", "client", "dialect", "limits", "message", "topology"):
         listed = json.loads(run("list", kind, "--json")[1])[kind]
         assert run("validate", kind) == (0, "".join(f"{name}: ok\n" for name in listed), "")
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, kind, text, problem):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["campaign", "client", "limits", "message", "topology"])
+@pytest.mark.parametrize("kind", ["campaign", "client", "dialect", "limits", "message", "topology"])
 def test_a_file_that_is_not_there_is_said_alike_for_all(tmp_path, kind):
     path = tmp_path / "none.toml"
     for command in (("show",), ("show", "--json"), ("validate",)):
@@ -138,7 +138,7 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
             ("validate", "topology", "smal"),
             "'smal' is no built-in topology profile (did you mean small?); known: default, small; or give",
         ),
-        (("validate", "limit", "x"), "'limit' is not one of 'campaign', 'client', 'limits', 'message', 'top"),
+        (("validate", "limit", "x"), "'limit' is not one of 'campaign', 'client', 'dialect', 'limits', 'mess"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(args, problem):

@@ -49,7 +49,8 @@ class ScriptedShards:
             users=range(shard, 10, 2),
             campaign=CAMPAIGN,
             population=None,
-            organisation=None,
+            proxies=(),
+            accounts=None,
             ports=1,
         )
 

@@ -28,7 +28,7 @@ class ThisProcess(Executor):
 
 def plan(shard):
     return ShardPlan(
-        shard=shard, users=range(3), campaign=Campaign(), population=None, organisation=None, ports=1
+        shard=shard, users=range(3), campaign=Campaign(), population=None, proxies=(), accounts=None, ports=1
     )
 
 

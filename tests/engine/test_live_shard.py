@@ -3,6 +3,7 @@ import asyncio
 import msgspec
 import pytest
 
+from loadgen.client.account import RpcProxy
 from loadgen.client.organisation import Accounts, Endpoint, Organisation
 from loadgen.engine import live_shard, worker
 from loadgen.engine.live_shard import Shard
@@ -38,7 +39,8 @@ def plan(population_of):
         users=range(1, 10, 2),
         campaign=Campaign(ramp=Duration(4), duration=Duration(50), day=Duration(50), speed=1.0),
         population=population_of(10),
-        organisation=ORGANISATION,
+        proxies=(RpcProxy("127.0.10.1", 18080), RpcProxy("127.0.10.2", 18080)),
+        accounts=ORGANISATION,
         source_addresses=("127.0.30.1", "127.0.30.2", "127.0.30.3"),
         ports=100,
     )

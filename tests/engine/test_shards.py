@@ -3,8 +3,11 @@ import pickle
 import msgspec
 import pytest
 
+from loadgen.client.account import RpcProxy
+from loadgen.client.dialect import Dialect
 from loadgen.client.organisation import Organisation
 from loadgen.engine.shards import SPARE_DESCRIPTORS, Machine, cut, require
+from loadgen.engine.target import Target
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign
 
@@ -17,6 +20,13 @@ ORGANISATION = Organisation.decode(
          "alias": "user{index:05d}", "display_name": "User {index:05d}", "password": "x",
          "servers": ["MBX1", "MBX2"], "public_servers": ["PF1"]}}""",
     "test",
+)
+TARGET = Target(
+    name="test",
+    proxies=(RpcProxy("127.0.10.1", 18080),),
+    accounts=ORGANISATION,
+    counters={},
+    dialect=Dialect(),
 )
 
 
@@ -77,13 +87,14 @@ def test_requirements_are_said_in_one_line(population_of):
 
 def test_users_are_dealt_out_in_turn_and_a_plan_travels(population_of):
     campaign, population = Campaign(workers=3), population_of(10)
-    plans = cut(campaign, population, ORGANISATION, (), require(campaign, population, 1, 1, MACHINE))
+    plans = cut(campaign, population, TARGET, (), require(campaign, population, 1, 1, MACHINE))
     assert [list(plan.users) for plan in plans] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
     travelled = pickle.loads(pickle.dumps(plans[1]))
-    assert (travelled.users, travelled.ports, travelled.organisation) == (
+    assert (travelled.users, travelled.ports, travelled.accounts, travelled.proxies) == (
         plans[1].users,
         28_232 // 3,
         ORGANISATION,
+        (RpcProxy("127.0.10.1", 18080),),
     )
     assert travelled.population.group_of(4).client == population.group_of(4).client
 
