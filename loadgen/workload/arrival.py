@@ -62,7 +62,6 @@ class Schedule:
         self._start_ns = -_ns(campaign.warmup)
         self._end_ns = _ns(campaign.duration_s)
         groups = population.groups
-        self._group_starts = [0, *accumulate(group.users for group in groups)]
         self._group_weights = list(
             accumulate(group.users * group.profile.received_per_day for group in groups)
         )
@@ -116,11 +115,17 @@ class Schedule:
         due = (first_ns + beat * beat_ns for beat in beats)
         return [due_ns for due_ns in due if due_ns < self._end_ns]
 
-    def message(self, user: int, number: int) -> PlannedMessage:
-        """What a user's message ``number`` is; sizes of a day have exactly the profile's mean."""
+    def message(self, user: int, number: int, present: int | None = None) -> PlannedMessage:
+        """What a user's message ``number`` is; sizes of a day have exactly the profile's mean.
+
+        It goes to some of the first ``present`` users (all, if left out), if those are enough.
+        """
+        among = self._population.users
+        if present is not None and self._receivers(present) > RECIPIENTS_PER_MESSAGE:
+            among = present
         return PlannedMessage(
             key=f"{self._seed}.{user}.{number}",
-            recipients=self._recipients(user, self._random(user, "recipients", number)),
+            recipients=self._recipients(user, self._random(user, "recipients", number), among),
             size=self._size(user, number),
         )
 
@@ -167,16 +172,25 @@ class Schedule:
             return before_s + (share - share_before) * day_s / 2
         return before_s + _HOUR_S + (share - share_before - share_in_peak) * day_s / around_peak
 
-    def _recipients(self, sender: int, random: Random) -> tuple[int, ...]:
+    def _receivers(self, below: int) -> int:
+        population = self._population
+        return sum(
+            len(population.members(number, below))
+            for number, group in enumerate(population.groups)
+            if group.profile.received_per_day
+        )
+
+    def _recipients(self, sender: int, random: Random, among: int) -> tuple[int, ...]:
         """Draws a group by what it receives, then a user of it, until there are enough different ones."""
         chosen: dict[int, None] = {}
-        weights, starts = self._group_weights, self._group_starts
+        weights = self._group_weights
         while len(chosen) < RECIPIENTS_PER_MESSAGE:
             point = random.random() * weights[-1]
             group = next(index for index, weight in enumerate(weights) if point < weight)
-            user = starts[group] + int(random.random() * (starts[group + 1] - starts[group]))
-            if user != sender:
-                chosen[user] = None
+            members = self._population.members(group, among)
+            place = int(random.random() * len(members))
+            if place < len(members) and members[place] != sender:
+                chosen[members[place]] = None
         return tuple(chosen)
 
     def _size(self, user: int, number: int) -> int:

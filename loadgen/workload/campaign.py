@@ -1,11 +1,13 @@
 """A campaign: who works how, for how long, and what has to hold (``profiles/campaign``)."""
 
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta, Struct
@@ -117,20 +119,59 @@ class UserGroup(Struct, frozen=True):
 
 
 class Population:
-    """Users 0 to N - 1 in the order of their groups. Cheap to pickle: it holds groups, not users."""
+    """Users 0 to N - 1 in the order of their groups, or ``mixed``. Cheap to pickle: groups travel, not users.
 
-    __slots__ = ("_ends", "groups", "users")
+    Of a mixed population any first n users have the shares of the whole, as near as whole users can.
+    """
 
-    def __init__(self, groups: tuple[UserGroup, ...]) -> None:
+    __slots__ = ("_members", "groups", "mixed", "users")
+
+    def __init__(self, groups: tuple[UserGroup, ...], *, mixed: bool = False) -> None:
         self.groups = groups
-        self._ends = list(accumulate(group.users for group in groups))
-        self.users = self._ends[-1] if self._ends else 0
+        self.mixed = mixed
+        self.users = sum(group.users for group in groups)
+        sizes = [group.users for group in groups]
+        self._members = _mixed(sizes) if mixed else _one_after_the_other(sizes)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[tuple[UserGroup, ...]]]:
+        return partial(type(self), mixed=self.mixed), (self.groups,)
 
     def group_of(self, user: int) -> UserGroup:
         """The group that user ``user`` belongs to; raises ``IndexError``."""
         if not 0 <= user < self.users:
             raise IndexError(f"user {user} of {self.users}")
-        return self.groups[bisect_right(self._ends, user)]
+        return next(
+            group for group, members in zip(self.groups, self._members, strict=True) if _holds(members, user)
+        )
+
+    def members(self, number: int, below: int) -> Sequence[int]:
+        """The users of group ``number`` among the first ``below`` users."""
+        members = self._members[number]
+        return members[: bisect_left(members, below)]
+
+
+def _one_after_the_other(sizes: Sequence[int]) -> list[Sequence[int]]:
+    return [range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+
+
+def _mixed(sizes: Sequence[int]) -> list[Sequence[int]]:
+    """Each place goes to the group that is furthest behind its share.
+
+    Equals take turns, so that no group falls into step with what users are dealt out to by their number.
+    """
+    members = [array("L") for _ in sizes]
+    total, groups = sum(sizes), len(sizes)
+    for place in range(total):
+        first = place // groups % groups
+        behind = [(place + 1) * size - len(found) * total for size, found in zip(sizes, members, strict=True)]
+        furthest = max((*range(first, groups), *range(first)), key=behind.__getitem__)
+        members[furthest].append(place)
+    return [memoryview(found) for found in members]
+
+
+def _holds(members: Sequence[int], user: int) -> bool:
+    place = bisect_left(members, user)
+    return place < len(members) and members[place] == user
 
 
 def load_campaign(name: str) -> Campaign:
@@ -160,10 +201,10 @@ def with_options(campaign: Campaign, options: Mapping[str, object]) -> Campaign:
     return library.convert(library.to_table(campaign) | dict(options), Campaign, "option", lax=True)
 
 
-def populate(campaign: Campaign) -> Population:
+def populate(campaign: Campaign, *, mixed: bool = False) -> Population:
     """Reads the client types and message profiles of all groups, and checks that the campaign can be run.
 
-    Raises :class:`~loadgen.errors.ProfileError`.
+    ``mixed`` as in :class:`Population`. Raises :class:`~loadgen.errors.ProfileError`.
     """
     groups = tuple(
         UserGroup(
@@ -173,7 +214,7 @@ def populate(campaign: Campaign) -> Population:
         )
         for group in campaign.groups
     )
-    population = Population(groups)
+    population = Population(groups, mixed=mixed)
     for problem in _problems(campaign, population):
         raise ProfileError(f"campaign {campaign.name or 'without a name'}: {problem}")
     return population

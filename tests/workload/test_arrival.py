@@ -228,3 +228,18 @@ def test_exactly_part_of_the_whole_falls_due(whole, part):
 
 def test_every_second_message_is_deleted():
     assert [falls_due(number, 10, 20) for number in range(4)] == [False, True, False, True]
+
+
+def test_messages_go_to_those_who_are_there():
+    days = schedule(((50, "medium"), (50, "light")))
+    for number in range(20):
+        assert max(days.message(3, number, present=60).recipients) < 60
+        assert days.message(3, number, present=100) == days.message(3, number)
+
+
+def test_too_few_to_receive_make_no_difference():
+    days = schedule(((50, "medium"),))
+    assert [days.message(0, number, present=4) for number in range(9)] == [
+        days.message(0, number) for number in range(9)
+    ]
+    assert set(days.message(0, 0, present=5).recipients) == {1, 2, 3, 4}

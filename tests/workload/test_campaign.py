@@ -2,11 +2,12 @@ import math
 import pickle
 from itertools import product
 
+import msgspec
 import pytest
 
 from loadgen.errors import ProfileError
 from loadgen.workload import library
-from loadgen.workload.campaign import Campaign, Group, load_campaign, populate, with_options
+from loadgen.workload.campaign import Campaign, Group, Population, load_campaign, populate, with_options
 
 DESIGN_KEYS = frozenset(
     """duration warmup day speed shape ramp startup startup_hold hold seed workers source_ip threshold
@@ -138,3 +139,51 @@ def test_paths_in_a_campaign_count_from_its_folder(tmp_path, monkeypatch):
         populate(campaign)
     (tmp_path / "mine.toml").write_text("extends = 'light'\ntitle = 'mine'\n")
     assert populate(campaign).group_of(8).profile.title == "mine"
+
+
+def groups_of(*sizes):
+    groups = populate(Campaign(groups=(Group(users=9, client="loadgen-2007-online", profile="light"),)))
+    return tuple(msgspec.structs.replace(groups.groups[0], users=size) for size in sizes)
+
+
+@pytest.mark.parametrize("sizes", [(40, 20, 20, 20), (1, 99), (7, 7, 7), (5,), (1, 2, 3, 4, 50)])
+def test_any_first_users_of_a_mixed_population_have_the_mix(sizes):
+    population = Population(groups_of(*sizes), mixed=True)
+    whole = range(len(sizes))
+    for below in range(population.users + 1):
+        counts = [len(population.members(number, below)) for number in whole]
+        assert sum(counts) == below
+        assert all(
+            abs(count - below * size / population.users) < 1
+            for count, size in zip(counts, sizes, strict=True)
+        )
+    assert [len(population.members(number, population.users)) for number in whole] == list(sizes)
+
+
+def test_a_mixed_population_stays_mixed_when_it_travels():
+    population = Population(groups_of(3, 3), mixed=True)
+    copy = pickle.loads(pickle.dumps(population))
+    assert [list(copy.members(number, 6)) for number in (0, 1)] == [
+        [user for user in range(6) if population.group_of(user) is population.groups[number]]
+        for number in (0, 1)
+    ]
+    assert copy.mixed
+
+
+def test_groups_of_one_size_do_not_fall_into_step_with_servers():
+    """Two groups over two servers, dealt out by number: each server gets users of both."""
+    population = Population(groups_of(10, 10), mixed=True)
+    first = population.members(0, 20)
+    assert sum(user % 2 for user in first) == 5
+
+
+def test_the_members_of_a_group_stand_together_if_nothing_else_is_asked():
+    population = Population(groups_of(3, 4))
+    assert list(population.members(1, 5)) == [3, 4]
+    assert list(population.members(1, 2)) == []
+
+
+def test_the_topology_of_a_campaign_counts_from_its_folder(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "smoke"\ntopology = "servers.toml"\n')
+    assert load_campaign(str(tmp_path / "mine.toml")).topology == str(tmp_path / "servers.toml")
+    assert load_campaign("smoke").topology == "default"
