@@ -46,11 +46,15 @@ def recycle_counters(recycles: Counter[str]) -> dict[str, float]:
 
 
 class RpcStatistics:
-    """The calls of one RPC server. Latencies are of calls that are answered at once, not of pending waits."""
+    """The calls of one RPC server. Latencies are of calls that are carried out, not of pending waits.
+
+    ``executing`` are calls that have arrived and take their time; ``outstanding`` are they and all waits.
+    """
 
     __slots__ = (
         "_latencies_ns",
         "calls",
+        "executing",
         "faults",
         "outstanding",
         "packets_in",
@@ -61,6 +65,7 @@ class RpcStatistics:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.executing = 0
         self.outstanding = 0
         self.packets_in = 0
         self.packets_out = 0

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from mock_server.directory import Directory, Organisation
+from mock_server.faults import FaultSettings
 from mock_server.limits import Limits
 from mock_server.proxy import ProxySettings
 from mock_server.server import ServerSettings
@@ -83,10 +84,15 @@ class RpcSettings(_Strict, frozen=True):
 
 
 class StoreSettings(_Strict, frozen=True):
-    """What stores say of themselves in EcDoConnectEx ([MS-OXCRPC] 3.1.4.1)."""
+    """What stores say of themselves in EcDoConnectEx ([MS-OXCRPC] 3.1.4.1).
+
+    A session whose client goes without EcDoDisconnect ends ``session_linger_s`` after its connection: at once
+    where context handles run down, after 2,000 s in Gromox.
+    """
 
     version: Version = "8.1.240.6"
     polls_max_ms: Positive = 60000
+    session_linger_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
 
 
 class ReferralSettings(_Strict, frozen=True):
@@ -115,10 +121,15 @@ class CountersSettings(_Strict, frozen=True):
 
 
 class ServerTable(_Strict, frozen=True):
-    """A server that is one process; it opens connections from its ``source_addresses`` in turn."""
+    """A server that is one process."""
 
     name: ServerName
     address: str
+
+
+class ConnectingServer(ServerTable, frozen=True):
+    """A server that opens connections to others, from its ``source_addresses`` in turn."""
+
     source_addresses: tuple[str, ...] = ()
 
     @property
@@ -127,19 +138,19 @@ class ServerTable(_Strict, frozen=True):
         return self.source_addresses or (self.address,)
 
 
-class ClientAccessServer(ServerTable, frozen=True):
+class ClientAccessServer(ConnectingServer, frozen=True):
     """A client access server, which may be several processes on one address."""
 
     processes: Positive = 1
 
 
-class ReverseProxyServer(ServerTable, frozen=True):
+class ReverseProxyServer(ConnectingServer, frozen=True):
     """A 32-bit proxy in front of the client access servers, whose non-paged pool each connection takes of.
 
     250 MB are enough for about 20,000 connections (facts.md C6); units are decimal.
     """
 
-    nonpaged_pool_mb: Annotated[int, Meta(ge=0)] = 250
+    nonpaged_pool_mb: Annotated[float, Meta(ge=0)] = 250.0
     kb_per_connection: Annotated[float, Meta(gt=0)] = 12.5
 
     def connections(self, limits: Limits) -> int:
@@ -159,11 +170,12 @@ class Topology(_Strict, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     referral: ReferralSettings = ReferralSettings()
     limits: Limits = Limits()
+    faults: FaultSettings = FaultSettings()
     ports: Ports = Ports()
     counters: CountersSettings = CountersSettings()
     reverse_proxy: tuple[ReverseProxyServer, ...] = ()
     client_access: Annotated[tuple[ClientAccessServer, ...], Meta(min_length=1)]
-    mailbox: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
+    mailbox: Annotated[tuple[ConnectingServer, ...], Meta(min_length=1)]
     public_folders: tuple[ServerTable, ...] = ()
     global_catalog: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
 
