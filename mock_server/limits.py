@@ -49,8 +49,7 @@ PortBudget: TypeAlias = (
     | Annotated[int, Meta(ge=1, le=65535)]
 )
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
-Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
-Rate: TypeAlias = Annotated[float, Meta(ge=0)]
+Amount: TypeAlias = Annotated[float, Meta(ge=0)]
 Factor: TypeAlias = Annotated[float, Meta(gt=0)]
 
 _ROUNDING: Final = 1e-9
@@ -78,14 +77,14 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 
     scale: Factor = 1.0
     ports: PortBudget = "off"
-    time_wait_s: Seconds = 0.0
+    time_wait_s: Amount = 0.0
     context_handles: Count = 0
-    memory_mb: Count = 0
+    memory_mb: Amount = 0.0
     memory_per_connection_kb: Factor = 61.0
     request_queue: Count = 0
-    requests_per_s: Rate = 0.0
-    recycle_after_s: Seconds = 0.0
-    recycle_grace_s: Seconds = 90.0
+    requests_per_s: Amount = 0.0
+    recycle_after_s: Amount = 0.0
+    recycle_grace_s: Amount = 90.0
     nspi_sessions_per_user: Count = 0
     mapi_sessions_per_user: Count = 0
     front_end_contexts: Count = 0
