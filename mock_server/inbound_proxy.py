@@ -54,6 +54,7 @@ class InboundProxy(ProxyChannel):
     ) -> None:
         super().__init__(settings, channels, content_length, now)
         self._client_address = client_address
+        self._began = now
         self._waiting: list[bytes] = []
         self._inherited = 0
 
@@ -79,15 +80,20 @@ class InboundProxy(ProxyChannel):
         self._rts_from_server(RtsPdu.decode(pdu))
 
     def next_timeout(self) -> float | None:
-        """When :meth:`handle_timer` is to be called at the latest; None once the client has said its last."""
-        over = self.state in (ProxyState.ENDING, ProxyState.CLOSED)
-        return None if over else self._last_received + self._timeout_s
+        """When :meth:`handle_timer` is to be called at the latest; None once the channel is closed.
+
+        Pings keep alive what is open, not what waits to be; what gives way has so long to get empty.
+        """
+        if self.state is ProxyState.CLOSED:
+            return None
+        since = self._began if self.state in _BEFORE_OPEN else self._last_received
+        return since + self._timeout_s
 
     def handle_timer(self, now: float) -> None:
-        """Raises :class:`TimedOut` for a client that has been silent for the connection timeout."""
+        """Raises :class:`TimedOut` if the connection timeout is over."""
         due = self.next_timeout()
         if due is not None and now >= due:
-            raise TimedOut(f"nothing on an IN channel for {self._timeout_s:.0f} s")
+            raise TimedOut(f"an IN channel is {self.state.value} for {self._timeout_s:.0f} s")
 
     def client_lost(self) -> None:
         """The HTTP connection has gone; what a predecessor still has for the server is not lost with it."""

@@ -23,6 +23,7 @@ from mock_server.proxy import PROTOCOL_ERROR, ChannelTable, ProxyChannel, ProxyS
 
 _SMALLEST_WINDOW: Final = 8192
 _PING: Final = rts.ping().encode()
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 _UNREPORTED_PINGS: Final = 1031
 
 
@@ -46,6 +47,7 @@ class OutboundProxy(ProxyChannel):
         self._timeout_ms = minimum_timeout_ms or settings.connection_timeout_ms
         self._timeout_s = self._timeout_ms / 1000
         self._chunked = chunked
+        self._ended = False
         self._head = b""
         self._last_sent = now
         self._window = 0
@@ -85,11 +87,16 @@ class OutboundProxy(ProxyChannel):
             self._passed_on(self._outlet.send(pdu))
 
     def next_timeout(self) -> float | None:
-        """When :meth:`handle_timer` is to be called at the latest; None while it is the server's turn."""
+        """When :meth:`handle_timer` is to be called at the latest; None while it is the server's turn.
+
+        A channel that gives way waits for the client to acknowledge what it was sent.
+        """
         if self.state in (ProxyState.WAIT_CLIENT, ProxyState.PLUGGED):
             return self._last_received + self._timeout_s
         if self.state is ProxyState.OPEN:
             return self._last_sent + self._timeout_s / 2
+        if self.state is ProxyState.ENDING:
+            return self._last_sent + self._timeout_s
         return None
 
     def handle_timer(self, now: float) -> None:
@@ -98,7 +105,7 @@ class OutboundProxy(ProxyChannel):
         if due is None or now < due:
             return
         if self.state is not ProxyState.OPEN:
-            raise TimedOut(f"nothing on an OUT channel within {self._timeout_s:.0f} s")
+            raise TimedOut(f"an OUT channel is {self.state.value} for {self._timeout_s:.0f} s")
         self._say(_PING)
         self._unreported_pings += len(_PING)
         if self._unreported_pings > _UNREPORTED_PINGS:
@@ -113,6 +120,9 @@ class OutboundProxy(ProxyChannel):
             self._last_sent = now
         if data and self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._ended:
+            self._ended = False
+            data += _LAST_CHUNK
         return head + data
 
     def fail(self, code: int) -> None:
@@ -222,6 +232,7 @@ class OutboundProxy(ProxyChannel):
         if self.state is not ProxyState.ENDING or self._outlet.queued:
             return
         self._say(self._farewell)
+        self._ended = self._chunked
         successor = self.successor
         if successor is not None:
             self._part(successor)

@@ -5,6 +5,7 @@ as inside the firewall.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from loadgen.wire.rts import (
     Version,
 )
 from mock_server.leg import SETUP_TIMEOUT_S, InLeg, Leg, OutLeg
+from mock_server.patience import Patience
 from mock_server.rpc.association import Association
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.virtual_connection import VirtualConnection
@@ -54,6 +56,7 @@ class RpcServer:
         self.endpoint = endpoint
         self._waiting: dict[bytes, _Half] = {}
         self._open: dict[bytes, VirtualConnection] = {}
+        self.recyclings = Patience(SETUP_TIMEOUT_S)
 
     @property
     def virtual_connections(self) -> int:
@@ -64,12 +67,19 @@ class RpcServer:
         """A new TCP connection."""
         return Leg(self._begin, wake, banner=self.settings.banner)
 
-    def next_timeout(self) -> float | None:
-        """When :meth:`handle_timer` is to be called at the latest; None while no leg waits for its other."""
-        return next((waiting.deadline for waiting in self._waiting.values()), None)
+    def next_timeout(self, now: float) -> float | None:
+        """When :meth:`handle_timer` is to be called at the latest; None while nothing is waited for."""
+        meeting = next((waiting.deadline for waiting in self._waiting.values()), inf)
+        recycling = self.recyclings.next_timeout(now)
+        due = meeting if recycling is None else min(meeting, recycling)
+        return None if due == inf else due
 
     def handle_timer(self, now: float) -> None:
-        """Close the legs whose other has not come within 15 minutes ([MS-RPCH] 3.2.5.2)."""
+        """Close the legs whose other has not come within 15 minutes ([MS-RPCH] 3.2.5.2).
+
+        The specification sets no time for the steps of a recycling: each gets as much.
+        """
+        self.recyclings.handle_timer(now)
         late = [cookie for cookie, waiting in self._waiting.items() if waiting.deadline <= now]
         for cookie in late:
             self._waiting.pop(cookie).half.leg.close()
@@ -158,7 +168,13 @@ class RpcServer:
             case (InLeg() as in_leg, OutLeg() as out_leg) | (OutLeg() as out_leg, InLeg() as in_leg):
                 window = self.settings.receive_window
                 self._open[cookie] = VirtualConnection(
-                    self.endpoint, window, lambda: self._forget(cookie), in_leg, out_leg, group_id
+                    self.endpoint,
+                    window,
+                    self.recyclings,
+                    lambda: self._forget(cookie),
+                    in_leg,
+                    out_leg,
+                    group_id,
                 )
             case _:
                 other.half.leg.close()

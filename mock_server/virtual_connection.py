@@ -24,6 +24,7 @@ from loadgen.wire.rts import (
 )
 from mock_server.flow_control import ReceiveWindow, Sender
 from mock_server.leg import InLeg, Leg, OutLeg
+from mock_server.patience import Patience
 from mock_server.rpc.association import Association
 from mock_server.rpc.endpoint import Endpoint
 
@@ -56,19 +57,22 @@ class OutState(Enum):
 class VirtualConnection:
     """An IN and an OUT leg that have met, and the RPC connection that the two make.
 
-    ``window`` is what the server takes, in bytes; ``on_closed`` is called once, at the end.
+    ``window`` is what the server takes, in bytes; ``patience`` is told what a recycling waits for, and closes
+    the connection if that does not come; ``on_closed`` is called once, at the end.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         window: int,
+        patience: Patience,
         on_closed: Callable[[], None],
         in_leg: InLeg,
         out_leg: OutLeg,
         group_id: bytes,
     ) -> None:
         self._window = window
+        self._patience = patience
         self._on_closed = on_closed
         self._statistics = endpoint.statistics
         self._in = in_leg
@@ -91,6 +95,8 @@ class VirtualConnection:
 
     def close(self) -> None:
         """A leg that is needed has gone: so do the others, and the RPC connection."""
+        self._enter_in(InState.OPEN)
+        self._enter_out(OutState.OPEN)
         self._on_closed()
         for half in (self._in, self._out, self._next_in, self._later_in, self._next_out):
             if half is not None:
@@ -120,8 +126,22 @@ class VirtualConnection:
         if self._out_state is not OutState.WAIT_A4 or predecessor != self._out.channel_cookie:
             raise RemoteProtocolError(f"OUT_R1/A4 while {self._out_state.value}")
         self._next_out = successor
-        self._out_state = OutState.WAIT_A8
+        self._enter_out(OutState.WAIT_A8)
         self._send_rts(rts_recycling.out_r1_a5(timeout_ms).encode())
+
+    def _enter_in(self, state: InState) -> None:
+        self._in_state = state
+        if state is InState.OPEN:
+            self._patience.end(self, "IN")
+        else:
+            self._patience.begin(self, "IN")
+
+    def _enter_out(self, state: OutState) -> None:
+        self._out_state = state
+        if state is OutState.OPEN:
+            self._patience.end(self, "OUT")
+        else:
+            self._patience.begin(self, "OUT")
 
     def _send(self, pdu: bytes) -> None:
         if self._outlet.send(pdu):
@@ -145,7 +165,7 @@ class VirtualConnection:
     def _sent(self) -> None:
         self._out.leg.wake()
         if self._out_state is OutState.OPEN and self._outlet.left <= RECYCLE_BELOW:
-            self._out_state = OutState.WAIT_A4
+            self._enter_out(OutState.WAIT_A4)
             self._send_rts(rts_recycling.out_r1_a1().encode())
 
     def _from_in_leg(self, data: bytes) -> None:
@@ -178,7 +198,7 @@ class VirtualConnection:
 
     def _expect_in(self, successor: InLeg) -> None:
         self._next_in = successor
-        self._in_state = InState.WAIT_A6
+        self._enter_in(InState.WAIT_A6)
         self._to_client(rts_recycling.in_r1_a3(successor.window, successor.timeout_ms))
 
     def _expect_end_of_in(self, cookie: bytes) -> None:
@@ -193,7 +213,7 @@ class VirtualConnection:
             and self._next_in is not None
             and cookie == self._next_in.channel_cookie
         ):
-            self._in_state = InState.WAIT_B1
+            self._enter_in(InState.WAIT_B1)
         else:
             raise RemoteProtocolError(f"a successor's cookie on an IN leg that is {self._in_state.value}")
 
@@ -201,7 +221,7 @@ class VirtualConnection:
         """IN_R1/B1: all has come on the predecessor."""
         self._in.leg.close()
         self._in = successor
-        self._in_state = InState.OPEN
+        self._enter_in(InState.OPEN)
         self._received = ReceiveWindow(self._window)
         self._statistics.recycles["IN_R1"] += 1
         successor.leg.belongs_to(self._from_in_leg, self.close)
@@ -223,7 +243,7 @@ class VirtualConnection:
                 self._sent()
             case rts.NONE, (Cookie(cookie),) if self._out_state is OutState.WAIT_A4:
                 self._next_out = replace(self._out, channel_cookie=cookie)
-                self._out_state = OutState.WAIT_A8
+                self._enter_out(OutState.WAIT_A8)
                 self._send_rts(rts_recycling.out_r2_a5().encode())
             case _:
                 raise RemoteProtocolError(f"{_name(pdu)} on an OUT leg that is {self._out_state.value}")
@@ -235,7 +255,7 @@ class VirtualConnection:
             self._switch_out(successor, same_leg=same_leg)
         elif same_leg:
             self._next_out = None
-            self._out_state = OutState.WAIT_A4
+            self._enter_out(OutState.WAIT_A4)
             self._out.leg.send(rts_recycling.out_r2_b2().encode())
         else:
             raise RemoteProtocolError("OUT_R1/A8 does not name the successor of the OUT channel")
@@ -249,7 +269,7 @@ class VirtualConnection:
             self._let_part(self._out)
             successor.leg.belongs_to(self._from_out_leg, self.close)
         self._out, self._next_out = successor, None
-        self._out_state = OutState.OPEN
+        self._enter_out(OutState.OPEN)
         held, self._held = self._held, bytearray()
         successor.leg.output += held
         lifetime = successor.lifetime - len(held)

@@ -27,6 +27,7 @@ class RpcServerRole:
         self._column = column
         self._names = names
         self._timer: asyncio.TimerHandle | None = None
+        server.recyclings.wake = self.watch
 
     async def start(self) -> None:
         """Listen; raises :class:`OSError`."""
@@ -44,9 +45,10 @@ class RpcServerRole:
 
     def watch(self) -> None:
         """See to it that legs which wait in vain are closed in time."""
-        due = self.server.next_timeout()
+        loop = asyncio.get_running_loop()
+        due = self.server.next_timeout(loop.time())
         if self._timer is None and due is not None:
-            self._timer = asyncio.get_running_loop().call_at(due, self._on_timer)
+            self._timer = loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

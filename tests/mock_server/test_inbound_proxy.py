@@ -91,9 +91,8 @@ def test_r1_predecessor_at_every_cut(simulated):
         feed(proxy.receive_from_client, said, cut, 0.0)
         assert proxy.leg.data_to_send() == request() + A5
         assert (proxy.state, len(farm.in_channels)) == (ProxyState.ENDING, 0)
-        assert proxy.next_timeout() is None
-        proxy.handle_timer(1e9)
         proxy.client_lost()
+        proxy.handle_timer(119.9)
         proxy.leg.receive(rts.flow_control_ack(FRAGMENT, 8192, IN).encode() + RTS["ack"])
         assert proxy.leg.data_to_send() == request() + RTS["in_r1_b1"]
         assert (proxy.state, proxy.leg.closed, proxy.refused) == (ProxyState.CLOSED, True, False)
@@ -363,6 +362,19 @@ def test_a_silent_client_is_timed_out():
     proxy.handle_timer(219.9)
     with pytest.raises(TimedOut):
         proxy.handle_timer(220.0)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_channel_that_waits_to_be_opened_is_not_kept_by_pings(state):
+    """A successor whose predecessor is never left, a first channel whose server never answers."""
+    proxy = STATES[state]()
+    if proxy.state not in (ProxyState.WAIT_CLIENT, ProxyState.ENDING):
+        proxy.receive_from_client(rts.ping().encode(), 100.0)
+    patient = proxy.state is ProxyState.OPEN
+    assert proxy.next_timeout() == (220.0 if patient else 120.0)
+    if not patient:
+        with pytest.raises(TimedOut):
+            proxy.handle_timer(120.0)
 
 
 @pytest.mark.parametrize("state", STATES)

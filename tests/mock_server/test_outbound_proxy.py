@@ -230,6 +230,9 @@ def test_chunked_framing():
     proxy.leg.receive(rts.conn_c1(65536, 120000).encode() + response(100))
     assert proxy.data_to_client(0.0).startswith(b"90\r\n")
     assert proxy.data_to_client(0.0) == b""
+    proxy.leg.receive(RTS["ance"])
+    assert proxy.data_to_client(0.0) == b"18\r\n" + RTS["ance"] + b"\r\n0\r\n\r\n"
+    assert proxy.data_to_client(0.0) == b""
 
 
 def test_minimum_timeout_is_announced_and_kept():
@@ -372,7 +375,16 @@ def test_it_pings_when_idle_for_half_the_timeout_and_reports_that():
     assert proxy.next_timeout() == now + 90.0
 
 
-@pytest.mark.parametrize("state", ["connecting", "waiting for the server", "ending"])
+def test_a_client_that_never_acknowledges_does_not_keep_a_channel_that_gives_way():
+    proxy = ending()
+    proxy.data_to_client(30.0)
+    assert proxy.next_timeout() == 120.0
+    proxy.handle_timer(119.9)
+    with pytest.raises(TimedOut):
+        proxy.handle_timer(120.0)
+
+
+@pytest.mark.parametrize("state", ["connecting", "waiting for the server"])
 def test_nothing_is_due_while_it_is_the_servers_turn(state):
     proxy = STATES[state]()
     assert proxy.next_timeout() is None

@@ -310,6 +310,48 @@ SITUATIONS = {
     "out R1": waiting_for_a8,
     "out R2": waiting_for_a8_r2,
 }
+WHAT_COMES = {
+    "open": [],
+    "in announced": [("in_leg", A6)],
+    "in named": [("in_leg", RTS["in_r1_b1"])],
+    "asked for out": [("out_leg", RTS["in_a5"]), ("in_leg", RTS["out_r1_a7"].replace(NEXT_OUT, NEXT_IN))],
+    "out R1": [("in_leg", RTS["out_r1_a7"])],
+    "out R2": [("in_leg", RTS["out_r1_a7"])],
+}
+"""All steps that are missing, but for the last of an IN channel that has only been announced."""
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_a_recycling_may_stop_for_fifteen_minutes_at_each_step(situation):
+    it = short()
+    SITUATIONS[situation](it)
+    server, steps = it.server, WHAT_COMES[situation]
+    now = 1000.0
+    for leg, step in steps:
+        assert server.next_timeout(now) == now + 900.0
+        server.handle_timer(now + 899.9)
+        now += 899.9
+        getattr(it, leg).say(step)
+    finished = situation != "in announced"
+    assert server.next_timeout(now) == (None if finished else now + 900.0)
+    server.handle_timer(now + 900.0)
+    assert server.virtual_connections == finished
+    assert server.next_timeout(now + 900.0) is None
+
+
+def test_a_client_that_never_opens_a_successor_is_cut_off():
+    it = short().asked_for_out()
+    new = it.new_in()
+    server = it.server
+    assert server.next_timeout(100.0) == 1000.0
+    it.in_leg.say(A6)
+    assert server.next_timeout(500.0) == 1000.0
+    it.in_leg.say(RTS["in_r1_b1"])
+    server.handle_timer(1000.0)
+    assert (server.virtual_connections, new.leg.closed, it.out_leg.leg.closed) == (0, True, True)
+    assert server.next_timeout(1000.0) is None
+
+
 IN_ALWAYS = {"call", "ack_for_client", "ack_for_out_proxy"}
 OUT_ALWAYS = {"ack", "ack_of_out", "ping_traffic"}
 ALLOWED = {
