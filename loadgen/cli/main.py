@@ -9,6 +9,7 @@ from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.mock import mock
 from loadgen.cli.profiles import profiles
 from loadgen.cli.run import run
+from loadgen.cli.users import users
 from loadgen.errors import LoadgenError, PeerError, ProfileError
 from loadgen.measure.store import ResultsError
 from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_UNREACHABLE, EXIT_USAGE
@@ -62,7 +63,7 @@ def main() -> None:
     """
 
 
-for command in (run, mock, profiles):
+for command in (run, mock, profiles, users):
     main.add_command(command)
 
 
