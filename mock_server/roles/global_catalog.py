@@ -4,10 +4,11 @@ from mock_server.directory import Directory
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import CounterNames, rpc_server_role
 from mock_server.rpc.nspi import nspi_interface
+from mock_server.rpc.nspi_use import NspiUse
 from mock_server.topology import ServerTable, Topology
 
 _COUNTERS: CounterNames = {
-    "NTDS\\AB Client Sessions": lambda server: server.virtual_connections,
+    "Mock\\NSPI Connections": lambda server: server.virtual_connections,
     "Mock\\NSPI RPC Requests/sec": lambda server: server.endpoint.statistics.calls,
     "Mock\\NSPI RPC Averaged Latency": lambda server: server.endpoint.statistics.averaged_latency_ms,
 }
@@ -15,5 +16,9 @@ _COUNTERS: CounterNames = {
 
 def global_catalog_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
     """The directory service of a global catalog server."""
-    interfaces = (nspi_interface(directory),)
-    return (rpc_server_role(topology, server, topology.ports.directory, interfaces, "directory", _COUNTERS),)
+    use = NspiUse(topology.limits.nspi_sessions_per_user)
+    interfaces = (nspi_interface(directory, use),)
+    rpc = rpc_server_role(
+        topology, server, topology.ports.directory, interfaces, "directory", _COUNTERS, use.report
+    )
+    return (rpc,)

@@ -6,6 +6,7 @@ from typing import cast
 
 from loadgen.errors import PeerError
 from mock_server.counters import RoleCounters, RpcStatistics, recycle_counters
+from mock_server.faults import Delays, Service, SlowCalls
 from mock_server.leg import Leg
 from mock_server.roles.connection import BACKLOG
 from mock_server.rpc.dispatch import Interface
@@ -17,11 +18,25 @@ CounterNames = Mapping[str, Callable[[RpcServer], float]]
 
 
 class RpcServerRole:
-    """An RPC server on ``address`` and ``port``; its connections count in ``column`` of the table."""
+    """An RPC server on ``address`` and ``port``; its connections count in ``column`` of the table.
 
-    def __init__(self, server: RpcServer, address: str, port: int, column: str, names: CounterNames) -> None:
+    ``more`` gives further counters, and ``delays`` is what its calls are delayed by.
+    """
+
+    def __init__(
+        self,
+        server: RpcServer,
+        address: str,
+        port: int,
+        column: str,
+        names: CounterNames,
+        more: Callable[[], dict[str, float]] = dict,
+        delays: Delays | None = None,
+    ) -> None:
         self.server = server
         self.connections = 0
+        self.delays = delays or Delays()
+        self._more = more
         self._address = address
         self._port = port
         self._column = column
@@ -37,7 +52,7 @@ class RpcServerRole:
     def report(self) -> RoleCounters:
         """The counters at this moment."""
         figures = self.server.endpoint.statistics
-        counters = {name: count(self.server) for name, count in self._names.items()}
+        counters = {name: count(self.server) for name, count in self._names.items()} | self._more()
         counters["Mock\\Pending Calls"] = figures.outstanding
         counters["Mock\\RPC Faults"] = figures.faults
         counters["Mock\\Protocol Errors"] = figures.protocol_errors
@@ -107,9 +122,13 @@ def rpc_server_role(
     server: ServerTable,
     port: int,
     interfaces: Iterable[Interface],
-    column: str,
+    service: Service,
     names: CounterNames,
+    more: Callable[[], dict[str, float]] = dict,
 ) -> RpcServerRole:
-    """The role that serves ``interfaces`` on one port of ``server``."""
-    endpoint = Endpoint(server.name, port, interfaces, RpcStatistics())
-    return RpcServerRole(RpcServer(topology.rpc.server, endpoint), server.address, port, column, names)
+    """The role that serves ``interfaces`` on one port of ``server``, as slowly as the topology wants it."""
+    statistics = RpcStatistics()
+    slow = SlowCalls(topology.faults, service, server.name, statistics)
+    endpoint = Endpoint(server.name, port, slow.of(interfaces), statistics)
+    rpc = RpcServer(topology.rpc.server, endpoint)
+    return RpcServerRole(rpc, server.address, port, service, names, more, slow.delays)

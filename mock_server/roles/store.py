@@ -5,11 +5,12 @@ from mock_server.mailbox import MailboxStore
 from mock_server.roles.mail_delivery import MailDelivery
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import CounterNames, rpc_server_role
-from mock_server.rpc.emsmdb import EmsmdbSettings, emsmdb_interfaces
+from mock_server.rpc.emsmdb import EmsmdbServer, EmsmdbSettings
 from mock_server.topology import ServerTable, Topology
 
 STORE_COUNTERS: CounterNames = {
     "MSExchangeIS\\Connection Count": lambda server: server.virtual_connections,
+    "MSExchangeIS\\RPC Requests": lambda server: server.endpoint.statistics.executing,
     "MSExchangeIS\\RPC Averaged Latency": lambda server: server.endpoint.statistics.averaged_latency_ms,
     "MSExchangeIS\\RPC Operations/sec": lambda server: server.endpoint.statistics.calls,
     "MSExchangeIS\\RPC Packets/sec": lambda server: server.endpoint.statistics.packets_in,
@@ -18,9 +19,16 @@ STORE_COUNTERS: CounterNames = {
 
 
 def emsmdb_settings(topology: Topology) -> EmsmdbSettings:
-    """What the stores of a topology say of themselves."""
+    """What the stores of a topology say of themselves, and whom they let in."""
     major, minor, build, revision = map(int, topology.store.version.split("."))
-    return EmsmdbSettings((major, minor, build, revision), topology.store.polls_max_ms)
+    limits = topology.limits
+    return EmsmdbSettings(
+        (major, minor, build, revision),
+        topology.store.polls_max_ms,
+        context_handles=limits.scaled(limits.context_handles),
+        sessions_per_user=limits.mapi_sessions_per_user,
+        session_linger_s=topology.store.session_linger_s,
+    )
 
 
 def store_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
@@ -28,6 +36,14 @@ def store_roles(topology: Topology, server: ServerTable, directory: Directory) -
     store = MailboxStore(server.name, directory)
     addresses = {other.name: other.address for other in topology.mailbox}
     delivery = MailDelivery(store, addresses, topology.ports.delivery)
-    interfaces = emsmdb_interfaces(store, delivery, emsmdb_settings(topology))
-    rpc = rpc_server_role(topology, server, topology.ports.store, interfaces, "store", STORE_COUNTERS)
+    emsmdb = EmsmdbServer(store, delivery, emsmdb_settings(topology))
+    rpc = rpc_server_role(
+        topology,
+        server,
+        topology.ports.store,
+        emsmdb.interfaces,
+        "store",
+        STORE_COUNTERS,
+        emsmdb.report,
+    )
     return rpc, delivery

@@ -21,18 +21,21 @@ from loadgen.wire.auxiliary import (
 )
 from loadgen.wire.extended_buffer import COMPRESSED, XOR_MAGIC, read_payloads, write_payload
 from mock_server.directory import Entry
+from mock_server.limits import LimitMeter
 from mock_server.mail import MailTransport
 from mock_server.mailbox import MailboxStore
 from mock_server.rops.call import BufferFormatError, BufferTooSmallError
 from mock_server.rpc.dispatch import BAD_STUB_DATA, CallContext, Interface, Method
 from mock_server.rpc.rop_processor import process
 from mock_server.session import Session
+from mock_server.user_limit import UserLimit
 
 UNKNOWN_USER: Final = 0x000003EB
 EXITING: Final = 0x000003ED
 LOGIN_PERMISSION: Final = 0x000003F2
 BUFFER_TOO_SMALL: Final = 0x0000047D
 RPC_FORMAT: Final = 0x000004B6
+TOO_MANY_OBJECTS: Final = 0x000004DE
 REJECTED: Final = 0x000007EE
 NOT_SUPPORTED: Final = 0x80040102
 VERSION_MISMATCH: Final = 0x80040110
@@ -50,7 +53,7 @@ _CLASSIC_BUFFER: Final = 0x8007
 _LARGEST_OUT: Final = 0x40000
 _LARGEST_AUX: Final = 0x1008
 _WEEK_MS: Final = 7 * 24 * 3600 * 1000
-_MOST_SESSIONS: Final = 0xFFFF
+_NO_INDEX: Final = 0xFFFF
 _WINDOWS_2003_SP2: Final = OsVersionInfo(156, 5, 2, 3790, 2, 0)
 
 
@@ -72,12 +75,18 @@ class Timers(Protocol):
 
 
 class EmsmdbSettings(msgspec.Struct, frozen=True):
-    """What EcDoConnectEx tells every client ([MS-OXCRPC] 3.1.4.1)."""
+    """What EcDoConnectEx tells every client ([MS-OXCRPC] 3.1.4.1), and whom it lets in; 0: no limit.
+
+    A session that its client left open is closed ``session_linger_s`` after the association.
+    """
 
     version: wire.Version = (8, 1, 240, 6)
     polls_max_ms: int = 60000
     retries: int = 6
     retry_delay_ms: int = 10000
+    context_handles: int = 0
+    sessions_per_user: int = 0
+    session_linger_s: float = 0.0
 
 
 class _Client:
@@ -119,6 +128,10 @@ class _Client:
         """Answer the wait if there is something to fetch that no call is about to fetch anyway."""
         if len(self.session.notifications) and not self.session.is_executing:
             self._answer(wire.EcDoAsyncWaitExResponse(wire.NOTIFICATION_PENDING))
+
+    def close_after(self, seconds: float, close: Callable[[], None]) -> None:
+        """Nobody is there any more; ``close`` it later."""
+        self._timers.call_later(seconds, close)
 
     def close(self) -> None:
         """The session is over."""
@@ -171,6 +184,8 @@ class EmsmdbServer:
         self._server_version = wire.words_from_version(settings.version, new_form=True)
         self._timers = timers
         self._clients: dict[int, _Client] = {}
+        self._handles = LimitMeter("context_handles", settings.context_handles)
+        self._users = UserLimit("mapi_sessions", settings.sessions_per_user)
         self._last_index = 0
         self._stamps = count(1)
 
@@ -178,6 +193,13 @@ class EmsmdbServer:
     def sessions(self) -> int:
         """How many sessions are open."""
         return len(self._clients)
+
+    def report(self) -> dict[str, float]:
+        """The counters of sessions and their limits at this moment."""
+        counters: dict[str, float] = {"MSExchangeIS\\User Count": self._users.users}
+        if most := self._settings.context_handles:
+            counters["MSExchangeIS\\% Connections"] = 100 * self._handles.in_use / most
+        return {**counters, **self._handles.report(), **self._users.report()}
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -203,11 +225,13 @@ class EmsmdbServer:
         code = self._refusal(context, request, version, user)
         if code or user is None:
             return self._refuse(request, code)
+        if not self._admits(user):
+            return self._refuse(request, TOO_MANY_OBJECTS)
         index = self._free_index()
         session = Session(self._store, self._transport, user, index, version)
         client = _Client(session, self._timers or asyncio.get_running_loop())
         self._clients[index] = client
-        client.handle = context.association.open_handle(client, lambda: self._close(client))
+        client.handle = context.association.open_handle(client, lambda: self._leave(client))
         return wire.EcDoConnectExResponse(
             context_handle=client.handle,
             polls_max_ms=self._settings.polls_max_ms,
@@ -222,9 +246,21 @@ class EmsmdbServer:
             aux_out=_aux_out(version, request.aux_out_max),
         ).encode()
 
+    def _admits(self, user: Entry) -> bool:
+        """Whether there is room for one more session of ``user``, which then counts.
+
+        A session is an object of the user (KB842022), and its context handle one of the store's.
+        """
+        if not self._users.take(user.alias):
+            return False
+        if len(self._clients) == _NO_INDEX - 1 or not self._handles.take():
+            self._users.give_back(user.alias)
+            return False
+        return True
+
     def _free_index(self) -> int:
         while self._last_index in self._clients or not self._last_index:
-            self._last_index = (self._last_index + 1) % _MOST_SESSIONS
+            self._last_index = (self._last_index + 1) % _NO_INDEX
         return self._last_index
 
     def _refusal(
@@ -262,8 +298,17 @@ class EmsmdbServer:
         self._close(client)
         return wire.EcDoDisconnectResponse().encode()
 
+    def _leave(self, client: _Client) -> None:
+        """The client has gone without a word, and its session is still there for a while."""
+        if self._settings.session_linger_s:
+            client.close_after(self._settings.session_linger_s, lambda: self._close(client))
+        else:
+            self._close(client)
+
     def _close(self, client: _Client) -> None:
         del self._clients[client.session.index]
+        self._handles.give_back()
+        self._users.give_back(client.session.user.alias)
         client.close()
 
     def register_push_notification(self, context: CallContext, stub: bytes) -> bytes:
@@ -328,15 +373,6 @@ class EmsmdbServer:
         if len(client.session.notifications):
             return wire.EcDoAsyncWaitExResponse(wire.NOTIFICATION_PENDING).encode()
         return client.wait()
-
-
-def emsmdb_interfaces(
-    store: MailboxStore,
-    transport: MailTransport,
-    settings: EmsmdbSettings = EmsmdbSettings(),  # noqa: B008 - frozen
-) -> tuple[Interface, ...]:
-    """EMSMDB and AsyncEMSMDB over a store; ``transport`` takes the mail that its users send."""
-    return EmsmdbServer(store, transport, settings).interfaces
 
 
 def _aux_out(version: wire.Version, room: int) -> bytes:

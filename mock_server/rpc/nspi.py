@@ -9,6 +9,7 @@ from mock_server.directory import Directory
 from mock_server.rpc.dispatch import CallContext, Interface, Method
 from mock_server.rpc.nspi_error import NspiError
 from mock_server.rpc.nspi_service import NspiService, NspiSession
+from mock_server.rpc.nspi_use import NspiUse
 
 
 class _Request(Protocol):
@@ -46,14 +47,16 @@ def _special_table_request(stub: bytes) -> nspi.NspiGetSpecialTableRequest:
     return nspi.NspiGetSpecialTableRequest.decode(stub[: nspi.NspiGetSpecialTableRequest.size])
 
 
-def nspi_interface(directory: Directory) -> Interface:
-    """NSPI 56.0 over the address book of ``directory``."""
-    service = NspiService(AddressBook(directory))
+def nspi_interface(directory: Directory, use: NspiUse | None = None) -> Interface:
+    """NSPI 56.0 over the address book of ``directory``; ``use`` counts what clients do, and limits it."""
+    use = use or NspiUse()
+    service = NspiService(AddressBook(directory), use)
     session: dict[int, Method] = {
         nspi.NspiBindRequest.opnum: service.bind,
         nspi.NspiUnbindRequest.opnum: service.unbind,
     }
-    return Interface(nspi.INTERFACE, session | _table_methods(service) | _object_methods(service))
+    methods = session | _table_methods(service) | _object_methods(service)
+    return Interface(nspi.INTERFACE, {opnum: use.counted(opnum, method) for opnum, method in methods.items()})
 
 
 def _table_methods(service: NspiService) -> dict[int, Method]:

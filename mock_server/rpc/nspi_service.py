@@ -22,6 +22,7 @@ from mock_server.rpc.nspi_rows import (
     tags_of,
 )
 from mock_server.rpc.nspi_search import Search
+from mock_server.rpc.nspi_use import NspiUse, user_of
 
 _VERSION: Final = 1
 _NO_CONTROLS: Final = bytes.fromhex("01000000 00000000")
@@ -39,24 +40,29 @@ class NspiSession(msgspec.Struct, frozen=True):
 class NspiService:
     """The methods of a session; each takes a request and raises :class:`NspiError` to refuse it."""
 
-    def __init__(self, book: AddressBook) -> None:
+    def __init__(self, book: AddressBook, use: NspiUse) -> None:
         self._book = book
+        self._use = use
 
     def bind(self, context: CallContext, stub: bytes) -> bytes:
-        """A session is a context handle of the association group."""
+        """A session is a context handle of the association group; each user may have so many (KB949469)."""
         request = nspi.NspiBindRequest.decode(stub)
         if request.stat.code_page not in CODE_PAGES:
             return nspi.NspiBindResponse(None, nspi.NO_HANDLE, constants.INVALID_CODEPAGE).encode()
         if request.flags & constants.ANONYMOUS_LOGIN:
             return nspi.NspiBindResponse(None, nspi.NO_HANDLE, constants.LOGON_FAILED).encode()
-        handle = context.association.open_handle(NspiSession(context.user))
+        user = user_of(context)
+        if not self._use.opens(user):
+            return nspi.NspiBindResponse(None, nspi.NO_HANDLE, constants.LOGON_FAILED).encode()
+        handle = context.association.open_handle(NspiSession(user), lambda: self._use.closes(user))
         return nspi.NspiBindResponse(self._book.server_guid, handle).encode()
 
     def unbind(self, context: CallContext, stub: bytes) -> bytes:
         """The handle is closed; one that is not open is a fault."""
         request = nspi.NspiUnbindRequest.decode(stub)
-        context.association.find(request.handle, NspiSession)
+        session = context.association.find(request.handle, NspiSession)
         context.association.close_handle(request.handle)
+        self._use.closes(session.user)
         return nspi.NspiUnbindResponse().encode()
 
     def update_stat(self, request: nspi.NspiUpdateStatRequest) -> nspi.NspiUpdateStatResponse:

@@ -30,7 +30,7 @@ from loadgen.wire.recipients import BCC
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests, write_requests
 from loadgen.wire.rop.oxcrops import RopReleaseRequest
-from mock_server.rpc.emsmdb import emsmdb_interfaces
+from mock_server.rpc.emsmdb import EmsmdbServer
 from tests.mock_server.store_client import (
     DELETED_ITEMS,
     INBOX,
@@ -183,7 +183,7 @@ def test_the_session_goes_with_its_association(stores: Stores) -> None:
 
 
 def test_the_stores_of_a_server_are_served_by_two_interfaces(stores: Stores) -> None:
-    interfaces = emsmdb_interfaces(stores.stores["MBX1"], stores.transport)
+    interfaces = EmsmdbServer(stores.stores["MBX1"], stores.transport).interfaces
     assert [interface.interface for interface in interfaces] == [wire.INTERFACE, wire.ASYNC_INTERFACE]
 
 

@@ -14,7 +14,7 @@ from mock_server.mailbox import MailboxStore
 from mock_server.message import MessageContent
 from mock_server.outbound_proxy import OutboundProxy
 from mock_server.proxy import ChannelTable, ProxyChannel, ProxySettings, ServerLeg
-from mock_server.rpc.emsmdb import emsmdb_interfaces
+from mock_server.rpc.emsmdb import EmsmdbServer
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.nspi import nspi_interface
 from mock_server.rpc.rfr import rfr_interface
@@ -64,7 +64,7 @@ class Mock:
         transport = LocalTransport()
         transport.add(self.store)
         interfaces = (
-            *emsmdb_interfaces(self.store, transport),
+            *EmsmdbServer(self.store, transport).interfaces,
             rfr_interface(self.directory),
             nspi_interface(self.directory),
         )
