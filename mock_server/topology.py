@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from mock_server.directory import Directory, Organisation
 from mock_server.faults import FaultSettings
+from mock_server.http_authentication import HttpScheme
 from mock_server.limits import Limits
 from mock_server.proxy import ProxySettings
 from mock_server.server import ServerSettings
@@ -17,6 +18,7 @@ Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 ValidPort: TypeAlias = Annotated[
     str, Meta(pattern=r"^(default|[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}(-\d{1,5})?)$")
 ]
+ValidPorts: TypeAlias = Literal["default"] | tuple[ValidPort, ...]
 Version: TypeAlias = Annotated[str, Meta(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}$")]
 
 
@@ -53,6 +55,11 @@ class HttpSettings(_Strict, frozen=True):
     mailbox and public folder servers. Changes in the topology's file are taken up every
     ``valid_ports_reread_s``. With ``own_application_pool`` requests for other applications neither fill
     RPC's request queue nor wait in it.
+
+    With ``tls`` the port speaks nothing else, under ``certificate`` and ``key`` (PEM files), or under those
+    that the mock makes when it starts. ``client_ca`` (PEM) is who may have signed the client certificate
+    that ``/rpcwithcert/`` demands; without it that path is like any other. ``tls_key_log`` is a file for
+    those who record conversations and want to read them.
     """
 
     port: Port = 18080
@@ -61,9 +68,16 @@ class HttpSettings(_Strict, frozen=True):
     channel_lifetime: Annotated[int, Meta(ge=10240, le=0x80000000)] = 1 << 30
     simulate_farm: bool = False
     connection_timeout_ms: Annotated[int, Meta(ge=120000, le=14400000)] = 120000
-    valid_ports: Literal["default"] | tuple[ValidPort, ...] = "default"
+    valid_ports: ValidPorts = "default"
     valid_ports_reread_s: Annotated[float, Meta(gt=0)] = 300.0
     own_application_pool: bool = False
+    tls: bool = False
+    certificate: str = ""
+    key: str = ""
+    client_ca: str = ""
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    tls_maximum: Literal["1.2", "1.3"] = "1.3"
+    tls_key_log: str = ""
 
     @property
     def proxy(self) -> ProxySettings:
@@ -81,6 +95,20 @@ class RpcSettings(_Strict, frozen=True):
     def server(self) -> ServerSettings:
         """What the server role announces."""
         return ServerSettings(self.receive_window, self.banner)
+
+
+class SecuritySettings(_Strict, frozen=True):
+    """Who has to prove what: ``http`` says how clients may log on at the client access servers.
+
+    Calls below the level ``rpc_minimum`` are refused, but for remote management. ``header_signing`` is what
+    servers say to clients that offer it; with NTLM headers are signed whatever they agree on. ``expired`` are
+    the users, by index, whose password has expired.
+    """
+
+    http: Annotated[tuple[HttpScheme, ...], Meta(min_length=1)] = ("basic", "ntlm", "negotiate")
+    rpc_minimum: Literal["none", "connect", "integrity", "privacy"] = "none"
+    header_signing: bool = True
+    expired: tuple[Annotated[int, Meta(ge=0)], ...] = ()
 
 
 class StoreSettings(_Strict, frozen=True):
@@ -139,9 +167,13 @@ class ConnectingServer(ServerTable, frozen=True):
 
 
 class ClientAccessServer(ConnectingServer, frozen=True):
-    """A client access server, which may be several processes on one address."""
+    """A client access server, which may be several processes on one address.
+
+    ``valid_ports`` are its own, if they are not those of ``[http]``.
+    """
 
     processes: Positive = 1
+    valid_ports: ValidPorts | None = None
 
 
 class ReverseProxyServer(ConnectingServer, frozen=True):
@@ -167,6 +199,7 @@ class Topology(_Strict, frozen=True, kw_only=True):
     accounts: Accounts = Accounts()
     http: HttpSettings = HttpSettings()
     rpc: RpcSettings = RpcSettings()
+    security: SecuritySettings = SecuritySettings()
     store: StoreSettings = StoreSettings()
     referral: ReferralSettings = ReferralSettings()
     limits: Limits = Limits()
@@ -211,6 +244,10 @@ class Topology(_Strict, frozen=True, kw_only=True):
             ),
             accounts.count,
         )
+
+    def valid_ports_of(self, server: ClientAccessServer) -> ValidPorts:
+        """Where clients of a client access server may go."""
+        return self.http.valid_ports if server.valid_ports is None else server.valid_ports
 
     def global_catalog_of(self, mailbox_index: int) -> ServerTable:
         """The one that the DSProxy of a mailbox server uses."""
