@@ -41,6 +41,22 @@ _KEYS: Final[tuple[tuple[str, str], ...]] = (
     ("out", "Folder in which the run's own folder is made."),
     ("topology", "Of which servers the mock consists: a built-in name or a TOML file."),
     ("limit-scale", "What all limits of the topology are multiplied by."),
+    ("users-file", "CSV file of a real target's accounts; see 'loadgen users'."),
+    ("users-pattern", "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …"),
+    ("users-range", "… and the numbers to put in, such as 0-499; the password is LOADGEN_PASSWORD or asked."),
+    ("share-accounts", "true: several users may log on with one account."),
+    ("dialect", "How a real target wants to be talked to; default: by the version that it tells."),
+    ("autodiscover", "Where to ask for what accounts lack: target, domain, off, or an address."),
+    ("rpc-server", "Server behind the RPC proxy to ask for referral and directory."),
+    ("mailbox-server", "Server of all mailboxes that accounts and Autodiscover say nothing of."),
+    ("public-folder-server", "Server of the public folders likewise."),
+    ("authorised", "true: whoever runs the target has agreed to this load; needed for all but this machine."),
+    ("logons-per-s", "Users who log on in a second, at most."),
+    ("sends-per-s", "Messages sent in a second, at most; beyond that arrivals are skipped and counted."),
+    ("counters-url", "Prometheus metrics to read once an interval into timeseries.csv."),
+    ("retry-refused", "How often a user who could not log on tries again."),
+    ("retry-refused-after", "How long such a user waits each time."),
+    ("session-length", "Simulated time after which users log off and on again; 0s for never."),
     ("unfinished-per-user", "Operations waiting and running, per user, beyond which arrivals are skipped."),
     ("invalid-lag", "Generator's lag (p99) beyond which the run is INVALID."),
     ("invalid-busy", "Share of ten seconds that a loop may be busy before the run is INVALID."),
@@ -50,6 +66,8 @@ _LIST_KEYS: Final[tuple[tuple[str, str], ...]] = (
     ("threshold", "What has to hold at the end, such as 'users.refused == 0'; may be repeated."),
     ("abort-on", "A threshold that ends the run as soon as an interval breaks it; may be repeated."),
     ("set", "Change one key of the topology, such as 'http.framing=chunked'; may be repeated."),
+    ("resolve", "Address of the target, NAME=ADDRESS, instead of the DNS's; may be repeated."),
+    ("counters", "A metric of --counters-url to keep; may be repeated; default: a short list."),
     ("source-ip", "Address, or range A-B, to connect from; may be repeated."),
 )
 
@@ -62,6 +80,11 @@ def _campaign_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--shape", type=click.Choice(["uniform", "peak", "closed"]), help="Shape of the day."),
         click.option(
             "--startup", type=click.Choice(["on", "off"]), help="Whether users start up, or just are."
+        ),
+        click.option(
+            "--cleanup",
+            type=click.Choice(["on", "off"]),
+            help="Whether the run's mail is removed at log off; default: on, but for a mock.",
         ),
     ]
     for option in reversed(options):
@@ -76,7 +99,10 @@ def _spellings(key: str) -> list[str]:
 @click.command(epilog=_EPILOG)
 @click.argument("campaign", required=False)
 @click.option(
-    "--target", default="mock", show_default=True, help="mock, or mock=URL of a running 'loadgen mock'."
+    "--target",
+    default="mock",
+    show_default=True,
+    help="mock, mock=URL of a running 'loadgen mock', or https://HOST[:PORT] of a real RPC proxy.",
 )
 @click.option(
     "--group", "groups", multiple=True, metavar="N:TYPE:PROFILE", help="Users of a kind; may be repeated."

@@ -20,15 +20,12 @@ from loadgen.workload.duration import Duration
 from loadgen.workload.profile import MessageProfile
 
 Share = Annotated[float, Meta(gt=0, le=1)]
+Rate = Annotated[float, Meta(gt=0)]
 
 NOT_YET: Final = (
     "limit_set",
-    "users_file",
     "ca_file",
     "tls_insecure",
-    "resolve",
-    "authorised",
-    "counters_url",
 )
 """Keys that have their place but no meaning in this version; setting one is refused rather than ignored."""
 
@@ -77,13 +74,42 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     set: tuple[str, ...] = ()
     """Changes of the topology, each ``key=value``."""
     users_file: str | None = None
+    users_pattern: str | None = None
+    """Addresses of a real target's accounts, instead of a file: ``user{index:05d}@example.org``."""
+    users_range: str | None = None
+    """Which numbers the pattern stands for, such as ``0-499``."""
+    share_accounts: bool = False
     auth: Literal["basic"] = "basic"
     rpc_security: Literal["none"] = "none"
     ca_file: str | None = None
     tls_insecure: bool = False
+    dialect: str | None = None
+    """How a real target wants to be talked to; when left out, by the version that Autodiscover tells."""
+    autodiscover: str = "target"
+    """Where to ask: ``target``, ``domain`` (of the mailbox), ``off``, or an address."""
+    rpc_server: str | None = None
+    """Server behind the RPC proxy that is asked for referral and directory if an account has none."""
+    mailbox_server: str | None = None
+    public_folder_server: str | None = None
     resolve: tuple[str, ...] = ()
+    """Addresses of the target, each ``name=address``, instead of those that the DNS gives."""
     authorised: bool = False
+    """Whether whoever runs the target has agreed to the load; needed for all but this machine."""
+    logons_per_s: Rate | None = None
+    sends_per_s: Rate | None = None
+    cleanup: Literal["on", "off"] | None = None
+    """Whether the run's mail is removed at log off; when left out, from real targets alone."""
     counters_url: str | None = None
+    """Address of Prometheus metrics, read once an interval into ``timeseries.csv``."""
+    counters: tuple[str, ...] = ()
+    """Which metrics; when left out, those of a short list that the target has."""
+
+    retry_refused: Annotated[int, Meta(ge=0, le=1000)] = 0
+    """How often a user who could not log on tries again."""
+    retry_refused_after: Duration = Duration(10)
+    """How long he waits each time at most; drawn from the half of it on."""
+    session_length: Duration = Duration(0)
+    """Simulated time after which a user logs off and on again in the measured phase; 0 for never."""
 
     unfinished_per_user: Annotated[float, Meta(gt=0)] = 1.5
     """Operations waiting and running, per user, beyond which an arrival is skipped and counted."""
@@ -259,6 +285,6 @@ def _beyond_range(campaign: Campaign) -> Iterator[str]:
     for key in ("day", "duration"):
         if getattr(campaign, key) == 0:
             yield f"{key}: must be longer than 0s"
-    for key in ("speed", "unfinished_per_user"):
-        if math.isinf(getattr(campaign, key)):
+    for key in ("speed", "unfinished_per_user", "logons_per_s", "sends_per_s"):
+        if math.isinf(getattr(campaign, key) or 0):
             yield f"{key}: must be finite"
