@@ -19,6 +19,7 @@ import uvloop
 
 from mock_server.counters import merged
 from mock_server.directory import Directory
+from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.global_catalog import global_catalog_roles
@@ -62,11 +63,16 @@ def roles_of(task: Task) -> tuple[Role, ...]:
 
 def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tuple[Role, ...]:
     server = topology.mailbox[index]
-    global_catalog = topology.global_catalog_of(index)
-    proxy = DirectoryProxyRole(server.address, topology.ports.directory, global_catalog.address)
+    catalogs = topology.global_catalogs_of(index)
+    proxy = DirectoryProxyRole(
+        server.address,
+        topology.ports.directory,
+        [catalog.address for catalog in catalogs],
+        PortPool(topology.limits, server.sources),
+    )
     return (
         *store_roles(topology, server, directory),
-        *referral_roles(topology, server, directory),
+        *referral_roles(topology, server, directory, catalogs),
         proxy,
     )
 

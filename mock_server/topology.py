@@ -249,6 +249,7 @@ class Topology(_Strict, frozen=True, kw_only=True):
         """Where clients of a client access server may go."""
         return self.http.valid_ports if server.valid_ports is None else server.valid_ports
 
-    def global_catalog_of(self, mailbox_index: int) -> ServerTable:
-        """The one that the DSProxy of a mailbox server uses."""
-        return self.global_catalog[mailbox_index % len(self.global_catalog)]
+    def global_catalogs_of(self, mailbox_index: int) -> tuple[ServerTable, ...]:
+        """All of them in the order in which a mailbox server goes by them, each beginning with another."""
+        first = mailbox_index % len(self.global_catalog)
+        return self.global_catalog[first:] + self.global_catalog[:first]

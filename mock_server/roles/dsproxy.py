@@ -1,24 +1,35 @@
 """DSProxy: carries the bytes of directory connections between clients and one global catalog server.
 
-It parses nothing. For each connection that it takes it opens one to the global catalog, from its own address.
+It parses nothing. For each connection that it takes it opens one to the global catalog, which costs a port of
+the mailbox server's addresses.
 """
 
 import asyncio
+import errno
+from collections.abc import Sequence
 from typing import cast
 
 from mock_server.counters import RoleCounters
-from mock_server.roles.connection import BACKLOG, connect
+from mock_server.port_pool import PortLease, PortPool
+from mock_server.roles.connection import BACKLOG, connect_from_pool
 
 
 class DirectoryProxyRole:
-    """Listens on ``address`` and ``port``, and copies to and from the same port of ``global_catalog``."""
+    """Listens on ``address`` and ``port``, and copies to and from the same port of a global catalog.
 
-    def __init__(self, address: str, port: int, global_catalog: str) -> None:
+    It uses one of ``global_catalogs`` for all, the first to begin with, and goes on to the next when that is
+    not to be had. Connections come from ``ports``.
+    """
+
+    def __init__(self, address: str, port: int, global_catalogs: Sequence[str], ports: PortPool) -> None:
         self.connections = 0
         self.failed_connects = 0
+        self.failovers = 0
         self._address = address
         self._port = port
-        self._global_catalog = global_catalog
+        self._global_catalogs = tuple(global_catalogs)
+        self._current = 0
+        self._ports = ports
         self._connecting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -29,7 +40,12 @@ class DirectoryProxyRole:
     def report(self) -> RoleCounters:
         """The counters at this moment."""
         return RoleCounters(
-            {"dsproxy": self.connections}, {"Mock\\DSProxy Failed Connects": self.failed_connects}
+            {"dsproxy": self.connections},
+            {
+                "Mock\\DSProxy Failed Connects": self.failed_connects,
+                "Mock\\DSProxy Failovers": self.failovers,
+                **self._ports.report(),
+            },
         )
 
     def join(self, front: "_FrontEnd") -> None:
@@ -39,19 +55,41 @@ class DirectoryProxyRole:
         task.add_done_callback(self._connecting.discard)
 
     async def _join(self, front: "_FrontEnd") -> None:
-        try:
-            await connect(lambda: _BackEnd(front), self._global_catalog, self._port, self._address)
-        except OSError:
-            self.failed_connects += 1
-            front.transport.abort()
+        for _ in self._global_catalogs:
+            current = self._current
+            try:
+                await connect_from_pool(
+                    lambda lease: _BackEnd(front, lease),
+                    self._global_catalogs[current],
+                    self._port,
+                    self._ports,
+                )
+            except OSError as error:
+                self.failed_connects += 1
+                if error.errno == errno.EADDRNOTAVAIL:
+                    break
+                self._fail_over(current)
+            else:
+                return
+        front.transport.abort()
+
+    def _fail_over(self, gone: int) -> None:
+        """Use the next global catalog, unless another connection has found out before."""
+        if self._current == gone and len(self._global_catalogs) > 1:
+            self._current = (gone + 1) % len(self._global_catalogs)
+            self.failovers += 1
 
 
 class _Side(asyncio.Protocol):
-    """One side of a connection; what comes in goes out on the other, no faster than that takes it."""
+    """One side of a connection; what comes in goes out on the other, no faster than that takes it.
+
+    ``ended`` says that its peer has finished, ``finished`` that this side did so before.
+    """
 
     transport: asyncio.Transport
     other: "_Side | None" = None
     ended = False
+    finished = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -64,8 +102,13 @@ class _Side(asyncio.Protocol):
         """This direction is over; the other goes on, unless it was over already."""
         self.ended = True
         if self.other is not None:
-            self.other.transport.write_eof()
+            self.other.finish()
         return self.other is None or not self.other.ended
+
+    def finish(self) -> None:
+        """Nothing more comes from the other side."""
+        self.finished = not self.ended
+        self.transport.write_eof()
 
     def pause_writing(self) -> None:
         if self.other is not None:
@@ -107,7 +150,7 @@ class _FrontEnd(_Side):
             self._early = b""
             self.transport.resume_reading()
         if self.ended:
-            other.transport.write_eof()
+            other.finish()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._role.connections -= 1
@@ -115,10 +158,11 @@ class _FrontEnd(_Side):
 
 
 class _BackEnd(_Side):
-    """The side of the global catalog."""
+    """The side of the global catalog, which holds a port."""
 
-    def __init__(self, front: _FrontEnd) -> None:
+    def __init__(self, front: _FrontEnd, lease: PortLease) -> None:
         self._front = front
+        self._lease = lease
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -127,3 +171,8 @@ class _BackEnd(_Side):
         else:
             self.other = self._front
             self._front.joined(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        closed_here = self.finished or not self.ended
+        self._lease.end(closed_here=error is None and closed_here)
+        super().connection_lost(error)

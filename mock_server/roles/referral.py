@@ -1,5 +1,7 @@
 """Referral service: tells clients at start-up where the directory is ([MS-OXABREF])."""
 
+from collections.abc import Iterable
+
 from mock_server.directory import Directory
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import CounterNames, rpc_server_role
@@ -14,7 +16,12 @@ _COUNTERS: CounterNames = {
 }
 
 
-def referral_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
-    """The referral service of a mailbox server."""
-    interfaces = (rfr_interface(directory),)
+def referral_roles(
+    topology: Topology, server: ServerTable, directory: Directory, global_catalogs: Iterable[ServerTable]
+) -> tuple[Role, ...]:
+    """The referral service of a mailbox server, to ``global_catalogs`` if the topology wants that."""
+    direct = topology.referral.directory == "global-catalog"
+    domain = topology.organisation.domain
+    names = [f"{catalog.name}.{domain}".lower() for catalog in global_catalogs if direct]
+    interfaces = (rfr_interface(directory, names),)
     return (rpc_server_role(topology, server, topology.ports.referral, interfaces, "referral", _COUNTERS),)

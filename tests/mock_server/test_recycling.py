@@ -9,6 +9,8 @@ import pytest
 from loadgen.wire import mgmt, rts_recycling
 from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import RECYCLE_KINDS, RpcStatistics
+from mock_server.limits import Limits
+from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.rpc_server import RpcServerRole
@@ -43,7 +45,9 @@ class Organisation:
         ]
         self.store = self._server(mailbox, topology.ports.store, "store")
         self.catalog = self._server(catalog, topology.ports.directory, "directory")
-        self.dsproxy = DirectoryProxyRole(mailbox, topology.ports.directory, catalog)
+        self.dsproxy = DirectoryProxyRole(
+            mailbox, topology.ports.directory, [catalog], PortPool(Limits(), [mailbox])
+        )
 
     def _server(self, address, port, column):
         async def late(_context, stub):

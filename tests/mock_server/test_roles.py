@@ -10,9 +10,11 @@ from loadgen.wire.pdu import BindAck, Fault, Request, Response, SyntaxId
 from loadgen.wire.properties import PidTagSubject
 from mock_server.counters import RpcStatistics
 from mock_server.directory import Directory, Organisation
+from mock_server.limits import Limits
 from mock_server.mail import Envelope
 from mock_server.mailbox import MailboxStore
 from mock_server.message import MessageContent
+from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
 from mock_server.roles.dsproxy import DirectoryProxyRole, _BackEnd, _FrontEnd
@@ -39,6 +41,7 @@ MBX, GC = TOPOLOGY.mailbox[0].address, TOPOLOGY.global_catalog[0].address
 STORE, REFERRAL, DIRECTORY = TOPOLOGY.ports.store, TOPOLOGY.ports.referral, TOPOLOGY.ports.directory
 ECHO = SyntaxId.of("c1b5a2f0-3d1e-4a77-9a41-1f2b3c4d5e6f", 1)
 UNAVAILABLE = b"HTTP/1.0 503 RPC Error: 6ba"
+NO_LIMITS = Limits()
 PROTOCOL_ERROR = b"HTTP/1.0 503 RPC Error: 6c0"
 
 
@@ -87,6 +90,10 @@ def echo_role(address=MBX, port=STORE, column="store"):
 
 def cas_role(topology=TOPOLOGY):
     return ClientAccessRole(topology, topology.client_access[0], topology.directory())
+
+
+def dsproxy_role(*catalogs, limits=NO_LIMITS, sources=(MBX,)):
+    return DirectoryProxyRole(MBX, DIRECTORY, catalogs or (GC,), PortPool(limits, sources))
 
 
 def counted(role):
@@ -302,7 +309,7 @@ async def test_several_processes_share_an_address(listening):
 
 
 async def test_dsproxy_copies_bytes_and_nothing_else(listening):
-    proxy = await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    proxy = await listening(dsproxy_role())
     catalog = await listening(echo_role(GC, DIRECTORY, "directory"))
     leg = await Connection.open(MBX, DIRECTORY)
     leg.send(rts.conn_b2(VC, IN, 65536, 120000, VC, "192.0.2.10").encode())
@@ -326,7 +333,7 @@ class Echo:
 
 
 async def test_dsproxy_passes_on_the_end_of_one_direction(listening):
-    proxy = await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    proxy = await listening(dsproxy_role())
     echo = Echo()
     async with await asyncio.start_server(echo, GC, DIRECTORY):
         client = await Connection.open(MBX, DIRECTORY)
@@ -339,7 +346,7 @@ async def test_dsproxy_passes_on_the_end_of_one_direction(listening):
 
 
 async def test_dsproxy_is_no_faster_than_either_side(listening):
-    await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    await listening(dsproxy_role())
     size = 32 << 20
     echo = Echo()
     async with await asyncio.start_server(echo, GC, DIRECTORY):
@@ -351,7 +358,7 @@ async def test_dsproxy_is_no_faster_than_either_side(listening):
 
 
 async def test_dsproxy_without_its_catalog(listening):
-    proxy = await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    proxy = await listening(dsproxy_role())
     client = await Connection.open(MBX, DIRECTORY)
     assert await client.rest() == b""
     await client.close()
@@ -360,7 +367,7 @@ async def test_dsproxy_without_its_catalog(listening):
 
 
 async def test_dsproxy_ends_with_its_catalog(listening):
-    proxy = await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    proxy = await listening(dsproxy_role())
 
     async def accept(reader, writer):
         await reader.readexactly(1)
@@ -375,7 +382,7 @@ async def test_dsproxy_ends_with_its_catalog(listening):
 
 
 async def test_dsproxy_forgets_a_client_that_does_not_wait(listening):
-    proxy = await listening(DirectoryProxyRole(MBX, DIRECTORY, GC))
+    proxy = await listening(dsproxy_role())
     ended = asyncio.Event()
 
     async def accept(reader, writer):
@@ -452,11 +459,11 @@ class Transport(asyncio.Transport):
 
 
 async def test_a_late_connection_to_the_catalog_is_not_kept():
-    role = DirectoryProxyRole(MBX, DIRECTORY, GC)
+    role = dsproxy_role()
     role.join = lambda front: None
     front = _FrontEnd(role)
     front.connection_made(Transport(closing=True))
-    back, transport = _BackEnd(front), Transport()
+    back, transport = _BackEnd(front, PortPool(Limits(), [MBX]).take()), Transport()
     back.connection_made(transport)
     assert transport.aborted
     assert front.other is None
