@@ -1,49 +1,40 @@
 """Whom a client access server lets in, and what it connects them to."""
 
-from typing import NamedTuple
-
 from loadgen.errors import WireError
 from loadgen.wire.http import parse_basic
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
+from mock_server.front_end import FrontEndLimits
 from mock_server.proxy import ChannelTable
-from mock_server.topology import Topology
-
-
-class BackEnd(NamedTuple):
-    """An endpoint that clients may name, and the column in which connections to it count."""
-
-    address: str
-    port: int
-    column: str
-
-
-def back_ends(topology: Topology) -> dict[tuple[str, int], BackEnd]:
-    """The proxy's ``ValidPorts``, by server name (NetBIOS or full, in lower case) and port."""
-    ports = topology.ports
-    of_public = ((ports.store, "cas_to_stores"),)
-    of_mailbox = (*of_public, (ports.referral, "cas_to_referral"), (ports.directory, "cas_to_dsproxy"))
-    valid: dict[tuple[str, int], BackEnd] = {}
-    for servers, endpoints in ((topology.mailbox, of_mailbox), (topology.public_folders, of_public)):
-        for server in servers:
-            for name in (server.name, f"{server.name}.{topology.organisation.domain}"):
-                for port, column in endpoints:
-                    valid[name.lower(), port] = BackEnd(server.address, port, column)
-    return valid
+from mock_server.shared_cells import SharedCells
+from mock_server.topology import ClientAccessServer, Topology, ValidPorts
+from mock_server.valid_ports import BackEnd, back_ends
 
 
 class ClientAccess:
-    """What one process of a client access server goes by, and counts; ``address`` is the server's own."""
+    """What one process of a client access server goes by, and counts.
 
-    def __init__(self, topology: Topology, address: str, directory: Directory) -> None:
-        self.address = address
+    ``cells`` are what it shares with the server's other processes, for which one of them ``speaks``.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        server: ClientAccessServer,
+        directory: Directory,
+        cells: SharedCells | None = None,
+        *,
+        speaks: bool = True,
+    ) -> None:
+        self.limits = FrontEndLimits(topology, server, cells, speaks=speaks)
         self.http = topology.http
         self.realm = topology.organisation.domain
         self.statistics = ProxyStatistics()
         recycles, simulate_farm = self.statistics.recycles, self.http.simulate_farm
         self.in_channels = ChannelTable("IN", recycles, simulate_farm=simulate_farm)
         self.out_channels = ChannelTable("OUT", recycles, simulate_farm=simulate_farm)
-        self._back_ends = back_ends(topology)
+        self._topology = topology
+        self.allow(topology.valid_ports_of(server))
         self._password = topology.accounts.password
         self._directory = directory
 
@@ -59,6 +50,10 @@ class ClientAccess:
                 return user.alias
         self.statistics.unauthorized += 1
         return None
+
+    def allow(self, valid_ports: ValidPorts) -> None:
+        """Let new channels go there, and nowhere else."""
+        self._back_ends = back_ends(self._topology, valid_ports)
 
     def back_end(self, server: str, port: int) -> BackEnd | None:
         """Where a channel to ``server`` and ``port`` leads; None if clients may not go there."""

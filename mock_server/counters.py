@@ -15,6 +15,7 @@ CONNECTION_COLUMNS: Final = (
     "cas_to_stores",
     "cas_to_dsproxy",
     "cas_to_referral",
+    "cas_to_gc",
     "store",
     "dsproxy",
     "referral",
@@ -102,7 +103,9 @@ class ProxyStatistics:
         self.bytes_to_servers = 0
         self.bytes_from_servers = 0
         self.recycles: Counter[str] = Counter()
-        self.server_connections: Counter[str] = Counter(cas_to_stores=0, cas_to_dsproxy=0, cas_to_referral=0)
+        self.server_connections: Counter[str] = Counter(
+            cas_to_stores=0, cas_to_dsproxy=0, cas_to_referral=0, cas_to_gc=0
+        )
         self._accepted = 0
         self._requests = 0
         self._channels: Counter[str] = Counter()

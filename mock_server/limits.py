@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from mock_server.shared_cells import SharedCell
+
 LimitName: TypeAlias = Literal[
     "ports",
     "context_handles",
@@ -111,28 +113,47 @@ def limit_counters(name: LimitName, in_use: float, of: float, hits: int) -> dict
 
 
 class LimitMeter:
-    """How much of a limit of one server is in use; ``of`` is the limit, and 0 switches it off."""
+    """How much of a limit is in use; ``of`` is the limit, and 0 switches it off.
 
-    __slots__ = ("_name", "hits", "in_use", "of")
+    If it is the limit of a server of several processes, they share a ``cell``, and the one that ``speaks``
+    reports how large it is. ``parts`` are counted for each one of what ``of`` counts.
+    """
 
-    def __init__(self, name: LimitName, of: int) -> None:
+    __slots__ = ("_cell", "_name", "_of", "_parts", "_speaks", "hits", "in_use")
+
+    def __init__(
+        self, name: LimitName, of: int, cell: SharedCell | None = None, *, parts: int = 1, speaks: bool = True
+    ) -> None:
         self._name: LimitName = name
-        self.of = of
+        self._of = of
+        self._cell = cell
+        self._parts = parts
+        self._speaks = speaks
         self.in_use = 0
         self.hits = 0
 
     def take(self) -> bool:
-        """Use one more; False, and a hit, if there is none left."""
-        if self.of and self.in_use >= self.of:
+        """Use one part more; False, and a hit, if there is none left."""
+        most = self._of * self._parts
+        if not most:
+            has_room = True
+        elif self._cell is None:
+            has_room = self.in_use < most
+        else:
+            has_room = self._cell.add(1, most)
+        if has_room:
+            self.in_use += 1
+        else:
             self.hits += 1
-            return False
-        self.in_use += 1
-        return True
+        return has_room
 
     def give_back(self) -> None:
-        """Use one less."""
+        """Use one part less."""
         self.in_use -= 1
+        if self._of and self._cell is not None:
+            self._cell.add(-1)
 
     def report(self) -> dict[str, float]:
-        """The counters of the limit; none if it is off."""
-        return limit_counters(self._name, self.in_use, self.of, self.hits) if self.of else {}
+        """The counters of the limit, as far as they are this process's; none if it is off."""
+        of = self._of if self._speaks else 0
+        return limit_counters(self._name, self.in_use / self._parts, of, self.hits) if self._of else {}

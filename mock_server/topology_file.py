@@ -1,7 +1,7 @@
 """Finding and reading topologies: strict TOML, ``extends``, and what a command line changes."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -10,10 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from loadgen.errors import ProfileError
-from mock_server.topology import ClientAccessServer, CountersSettings, ServerTable, Topology
+from mock_server.topology import ConnectingServer, CountersSettings, ServerTable, Topology
+from mock_server.topology_mistakes import Mistake, mistake_of, mistakes_in
 
 Table: TypeAlias = dict[str, object]
-AddressedT = TypeVar("AddressedT", CountersSettings, ServerTable, ClientAccessServer)
+AddressedT = TypeVar("AddressedT", bound=CountersSettings | ServerTable)
+ConnectingT = TypeVar("ConnectingT", bound=ConnectingServer)
 
 
 def built_in_names() -> tuple[str, ...]:
@@ -31,14 +33,28 @@ def read_topology(
     """
     path = _find(name, Path())
     table = _read(path, ())
-    for key, value in (changes or {}).items():
+    changes = changes or {}
+    for key, value in changes.items():
         _change(table, key.split("."), value, f"--set {key}")
     try:
         topology = msgspec.convert(table, Topology)
     except msgspec.ValidationError as error:
-        raise ProfileError(f"{path}: {error}") from None
-    _check(topology, path)
+        raise _refused([mistake_of(error)], path, changes) from None
+    if mistakes := list(mistakes_in(topology)):
+        raise _refused(mistakes, path, changes)
     return topology if base_address is None else _moved(topology, base_address)
+
+
+class TopologySource(msgspec.Struct, frozen=True):
+    """Where a topology comes from, so that it can be read again: see :func:`read_topology`."""
+
+    name: str
+    base_address: str | None = None
+    changes: dict[str, object] = {}
+
+    def read(self) -> Topology:
+        """The topology as its file says it now; raises :class:`ProfileError`."""
+        return read_topology(self.name, base_address=self.base_address, changes=self.changes)
 
 
 def parse_change(text: str) -> tuple[str, object]:
@@ -109,20 +125,11 @@ def _change(table: object, steps: list[str], value: object, source: str) -> None
         _change(table.setdefault(step, {}), steps[1:], value, source)
 
 
-def _check(topology: Topology, path: Path) -> None:
-    addresses = [server.address for server in topology.servers]
-    for address in (topology.base_address, topology.counters.address, *addresses):
-        _parse_address(address, str(path))
-    for key in ("name", "address"):
-        values = [getattr(server, key).lower() for server in topology.servers]
-        twice = sorted({value for value in values if values.count(value) > 1})
-        if twice:
-            raise ProfileError(f"{path}: two servers have the {key} {twice[0]}")
-    for key in ("alias", "display_name"):
-        try:
-            getattr(topology.accounts, key).format(index=0)
-        except (KeyError, IndexError, ValueError) as error:
-            raise ProfileError(f"{path}: accounts.{key}: not a format string of index: {error}") from None
+def _refused(mistakes: Sequence[Mistake], path: Path, changes: Iterable[str]) -> ProfileError:
+    """The first mistake that a change has made, or else the first of the file."""
+    made = [each for each in mistakes if any(each.concerns(key) for key in changes)]
+    source, mistake = ("--set ", made[0]) if made else (f"{path}: ", mistakes[0])
+    return ProfileError(f"{source}{mistake.key}: {mistake.problem}")
 
 
 def _parse_address(address: str, source: str) -> int:
@@ -135,15 +142,22 @@ def _parse_address(address: str, source: str) -> int:
 def _moved(topology: Topology, base_address: str) -> Topology:
     distance = _parse_address(base_address, "--base-address") - int(IPv4Address(topology.base_address))
 
+    def moved(address: str) -> str:
+        return str(IPv4Address(address) + distance)
+
     def move(table: AddressedT) -> AddressedT:
-        return replace(table, address=str(IPv4Address(table.address) + distance))
+        return replace(table, address=moved(table.address))
+
+    def move_all(table: ConnectingT) -> ConnectingT:
+        return replace(move(table), source_addresses=tuple(map(moved, table.source_addresses)))
 
     return replace(
         topology,
         base_address=base_address,
         counters=move(topology.counters),
-        client_access=tuple(map(move, topology.client_access)),
-        mailbox=tuple(map(move, topology.mailbox)),
+        reverse_proxy=tuple(map(move_all, topology.reverse_proxy)),
+        client_access=tuple(map(move_all, topology.client_access)),
+        mailbox=tuple(map(move_all, topology.mailbox)),
         public_folders=tuple(map(move, topology.public_folders)),
         global_catalog=tuple(map(move, topology.global_catalog)),
     )

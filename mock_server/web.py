@@ -20,6 +20,7 @@ from loadgen.wire.http import (
     parse_target,
 )
 from loadgen.wire.rts import echo
+from mock_server.request_queue import SERVICE_UNAVAILABLE
 
 _PATHS: Final = frozenset((RPC_PROXY_PATH, "/rpcwithcert/rpcproxy.dll"))
 _LARGEST_HEAD: Final = 16384
@@ -50,9 +51,21 @@ class HttpConnection:
     ``authenticate`` gets the value of ``Authorization`` (None if there is none) and says which user that is,
     or None. ``output`` is what is to be sent; ``closing`` says that the connection ends once that is out.
     ``body`` is what has already come of the channel when :meth:`receive` returns its head.
+
+    ``enter`` gets the path of each request, in lower case, and says how many seconds it waits for a worker,
+    or None if it may not even wait. While ``wait_s`` is not 0 a request waits, until :meth:`take`.
     """
 
-    def __init__(self, authenticate: Callable[[str | None], str | None], realm: str) -> None:
+    def __init__(
+        self,
+        authenticate: Callable[[str | None], str | None],
+        realm: str,
+        enter: Callable[[str], float | None] = lambda _path: 0.0,
+    ) -> None:
+        self._enter = enter
+        self._waiting: h11.Request | None = None
+        self._unread = b""
+        self.wait_s = 0.0
         self._authenticate = authenticate
         self._challenge = f'WWW-Authenticate: Basic realm="{realm}"'
         self._parser = _head_parser()
@@ -63,20 +76,43 @@ class HttpConnection:
 
     def receive(self, data: bytes) -> ChannelHead | None:
         """Answer what ``data`` completes; the request that opened a channel, if one did."""
-        while data and not self.closing:
+        self._unread += data
+        while self._unread and not self.closing and self._waiting is None:
+            data, self._unread = self._unread, b""
             discarded = data[: self._to_discard]
             self._to_discard -= len(discarded)
             self._parser.receive_data(data[len(discarded) :])
-            data = b""
             request = self._next_head()
             if request is not None:
-                data, _ = self._parser.trailing_data
+                self._unread, _ = self._parser.trailing_data
                 self._parser = _head_parser()
-                channel = self._answer(request)
+                channel = self._queue(request)
                 if channel is not None:
-                    self.body = data
                     return channel
         return None
+
+    def take(self) -> ChannelHead | None:
+        """A worker takes the request that waits, and then those behind it, as :meth:`receive` does."""
+        request, self._waiting, self.wait_s = self._waiting, None, 0.0
+        channel = None if request is None else self._serve(request)
+        return channel or self.receive(b"")
+
+    def _queue(self, request: h11.Request) -> ChannelHead | None:
+        wait_s = self._enter(_path(request.target))
+        if wait_s is None:
+            self.output += SERVICE_UNAVAILABLE
+            self.closing = True
+            return None
+        if wait_s:
+            self._waiting, self.wait_s = request, wait_s
+            return None
+        return self._serve(request)
+
+    def _serve(self, request: h11.Request) -> ChannelHead | None:
+        channel = self._answer(request)
+        if channel is not None:
+            self.body, self._unread = self._unread, b""
+        return channel
 
     def _next_head(self) -> h11.Request | None:
         try:

@@ -2,31 +2,75 @@
 
 import asyncio
 
+from loadgen.errors import ProfileError
 from mock_server.client_access import ClientAccess
 from mock_server.counters import RoleCounters
 from mock_server.directory import Directory
 from mock_server.roles.channel import ClientConnection
 from mock_server.roles.connection import BACKLOG
+from mock_server.shared_cells import SharedCells
 from mock_server.topology import ClientAccessServer, Topology
+from mock_server.topology_file import TopologySource
 
 
 class ClientAccessRole:
-    """Takes channels over HTTP, on an address that it may share with other processes of its server."""
+    """Takes channels over HTTP, on an address that it may share with other processes of its server.
 
-    def __init__(self, topology: Topology, server: ClientAccessServer, directory: Directory) -> None:
-        self._access = ClientAccess(topology, server.address, directory)
-        self._shared = server.processes > 1
+    They also share ``cells``, and one of them ``speaks`` for all. If ``source`` says where the topology was
+    read, changes of its valid ports are taken up.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        server: ClientAccessServer,
+        directory: Directory,
+        cells: SharedCells | None = None,
+        *,
+        speaks: bool = True,
+        source: TopologySource | None = None,
+    ) -> None:
+        self._access = ClientAccess(topology, server, directory, cells, speaks=speaks)
+        self._server = server
+        self._behind_proxy = bool(topology.reverse_proxy)
+        self._source = source
+        self._rereads_failed = 0
 
     async def start(self) -> None:
         """Listen; raises :class:`OSError`."""
         await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self._access),
-            self._access.address,
+            self._server.address,
             self._access.http.port,
             backlog=BACKLOG,
-            reuse_port=self._shared,
+            reuse_port=self._server.processes > 1,
         )
+        self._access.limits.workers.start()
+        if self._source is not None:
+            self._reread_later(self._source)
 
     def report(self) -> RoleCounters:
-        """The counters at this moment."""
-        return self._access.statistics.report()
+        """The counters at this moment; connections that a reverse proxy opens are no clients' own."""
+        counted = self._access.statistics.report()
+        connections = dict(counted.connections)
+        if self._behind_proxy:
+            del connections["client_to_cas"]
+        limits = self._access.limits.report(asyncio.get_running_loop().time())
+        failed = {"Mock\\ValidPorts Failed Rereads": self._rereads_failed} if self._rereads_failed else {}
+        return RoleCounters(connections, {**counted.counters, **limits, **failed})
+
+    def _reread(self, source: TopologySource) -> None:
+        """Look into the topology's file, and keep what stands if that can't be read."""
+        try:
+            topology = source.read()
+        except ProfileError:
+            self._rereads_failed += 1
+        else:
+            for server in topology.client_access:
+                if server.name == self._server.name:
+                    self._access.allow(topology.valid_ports_of(server))
+        self._reread_later(source)
+
+    def _reread_later(self, source: TopologySource) -> None:
+        interval_s = self._access.http.valid_ports_reread_s
+        asyncio.get_running_loop().call_later(interval_s, self._reread, source)

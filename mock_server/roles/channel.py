@@ -1,6 +1,7 @@
 """The sockets of a channel: a client's HTTP connection, and the connection to the server behind.
 
-The latter is opened from the client access server's own address, when the client has said its first PDU.
+The latter is opened from one of the client access server's own addresses, when the client has said its first
+PDU. What limits of the server end or refuse is told apart here too.
 """
 
 import asyncio
@@ -9,11 +10,14 @@ from typing import Final, cast
 from loadgen.errors import PeerError
 from loadgen.wire.http import RPC_IN_DATA
 from mock_server.client_access import BackEnd, ClientAccess
+from mock_server.front_end import NO_CONTEXT, OUT_OF_MEMORY
 from mock_server.inbound_proxy import InboundProxy
 from mock_server.outbound_proxy import OutboundProxy
+from mock_server.port_pool import PortLease
 from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
-from mock_server.roles.connection import connect
+from mock_server.roles.connection import connect_from_pool
 from mock_server.web import ChannelHead, HttpConnection
+from mock_server.worker_processes import Cuttable
 
 _LINGER_S: Final = 5.0
 
@@ -26,7 +30,9 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, access: ClientAccess) -> None:
         self._access = access
         self._loop = asyncio.get_running_loop()
-        self._http: HttpConnection | None = HttpConnection(access.authenticate, access.realm)
+        self._http: HttpConnection | None = HttpConnection(access.authenticate, access.realm, self._enter)
+        self._worker: set[Cuttable] | None = None
+        self._has_context = False
         self._channel: _Channel | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -34,6 +40,11 @@ class ClientConnection(asyncio.Protocol):
         """The clock runs until a channel opens."""
         self.transport = cast("asyncio.Transport", transport)
         self._access.statistics.client_connected()
+        self._has_context = self._access.limits.contexts.take()
+        if not self._has_context:
+            self.transport.write(NO_CONTEXT)
+            self.close_after_reply()
+            return
         self._end_after(self._access.http.connection_timeout_ms / 1000)
 
     def data_received(self, data: bytes) -> None:
@@ -48,8 +59,16 @@ class ClientConnection(asyncio.Protocol):
         self._access.statistics.client_connections -= 1
         self._stop_timer()
         self._http = None
+        if self._has_context:
+            self._access.limits.contexts.give_back()
+        if self._worker is not None:
+            self._worker.discard(self)
         if self._channel is not None:
             self._channel.client_lost()
+
+    def cut(self) -> None:
+        """The worker that serves the channel has ended."""
+        self.transport.abort()
 
     def close_after_reply(self) -> None:
         """No more is read, and the client gets time to take what was sent before the connection ends.
@@ -61,8 +80,23 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
             self._end_after(_LINGER_S)
 
+    def _enter(self, path: str) -> float | None:
+        return self._access.limits.queue_for(path).enter(self._loop.time())
+
     def _to_http(self, http: HttpConnection, data: bytes) -> None:
-        head = http.receive(data)
+        waited = http.wait_s
+        self._answer(http, http.receive(data))
+        if http.wait_s and not waited:
+            self._loop.call_later(http.wait_s, self._take, http)
+
+    def _take(self, http: HttpConnection) -> None:
+        """A worker has time for the request that waited, if its client is still there."""
+        if http is self._http:
+            self._answer(http, http.take())
+            if http.wait_s:
+                self._loop.call_later(http.wait_s, self._take, http)
+
+    def _answer(self, http: HttpConnection, head: ChannelHead | None) -> None:
         if http.output:
             self.transport.write(bytes(http.output))
             http.output.clear()
@@ -74,9 +108,10 @@ class ClientConnection(asyncio.Protocol):
     def _open_channel(self, head: ChannelHead, body: bytes) -> None:
         self._stop_timer()
         self._http = None
+        self._worker = self._access.limits.workers.current
+        self._worker.add(self)
         self._channel = _Channel(self._access, self, head)
-        if body:
-            self._channel.from_client(body)
+        self._channel.begin(body)
 
     def _end_after(self, seconds: float) -> None:
         self._stop_timer()
@@ -101,8 +136,17 @@ class _Channel:
         self._state = self._role.state
         self._connecting: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._has_memory = access.limits.memory.take()
         access.statistics.channel_opened(head.user)
         self._set_timer()
+
+    def begin(self, body: bytes) -> None:
+        """Take what has already come of the request's body, or refuse if there is no memory."""
+        if not self._has_memory:
+            self._role.fail(OUT_OF_MEMORY)
+            self._settle()
+        elif body:
+            self.from_client(body)
 
     def from_client(self, data: bytes) -> None:
         """Bytes of the request's body."""
@@ -134,6 +178,8 @@ class _Channel:
 
     def _end(self) -> None:
         self._access.statistics.channel_closed(self._head.user)
+        if self._has_memory:
+            self._access.limits.memory.give_back()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._role.refused:
@@ -155,11 +201,11 @@ class _Channel:
         try:
             if target is None:
                 raise ConnectionRefusedError
-            await connect(
-                lambda: _ServerConnection(leg, self._access, target),
+            await connect_from_pool(
+                lambda lease: _ServerConnection(leg, self._access, target, lease),
                 target.address,
                 target.port,
-                self._access.address,
+                self._access.limits.ports,
             )
         except OSError:
             statistics.failed_connects += 1
@@ -189,10 +235,13 @@ class _Channel:
 
 
 class _ServerConnection(asyncio.Protocol):
-    """The socket of a leg, whichever channel that belongs to."""
+    """The socket of a leg, whichever channel that belongs to; ``lease`` is its port."""
 
-    def __init__(self, leg: ServerLeg, access: ClientAccess, back_end: BackEnd) -> None:
+    def __init__(self, leg: ServerLeg, access: ClientAccess, back_end: BackEnd, lease: PortLease) -> None:
         self._leg = leg
+        self._lease = lease
+        self._closed_first = False
+        self._server_closed = False
         self._statistics = access.statistics
         self._column = back_end.column
         self._transport: asyncio.Transport | None = None
@@ -216,8 +265,13 @@ class _ServerConnection(asyncio.Protocol):
             self._leg.channel.fail(PROTOCOL_ERROR)
         self._leg.channel.wake()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def eof_received(self) -> None:
+        """The server closes first, so the port is not held here."""
+        self._server_closed = True
+
+    def connection_lost(self, error: Exception | None) -> None:
         self._statistics.server_connections[self._column] -= 1
+        self._lease.end(closed_here=self._closed_first and error is None)
         self._transport = None
         self._leg.channel.close()
         self._leg.channel.wake()
@@ -230,6 +284,7 @@ class _ServerConnection(asyncio.Protocol):
             self._statistics.bytes_to_servers += len(data)
             self._transport.write(data)
         if self._leg.closed:
+            self._closed_first = not self._server_closed
             self._transport.close()
 
 

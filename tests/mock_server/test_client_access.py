@@ -12,7 +12,7 @@ PASSWORD = TOPOLOGY.accounts.password
 
 @pytest.fixture
 def access():
-    return ClientAccess(TOPOLOGY, "127.0.10.1", TOPOLOGY.directory())
+    return ClientAccess(TOPOLOGY, TOPOLOGY.client_access[0], TOPOLOGY.directory())
 
 
 @pytest.mark.parametrize("name", ["user00001", "USER00001@Contoso.test", "CONTOSO\\user00001"])

@@ -56,6 +56,7 @@ def test_a_proxys_figures():
         "cas_to_stores": 1,
         "cas_to_dsproxy": 0,
         "cas_to_referral": 0,
+        "cas_to_gc": 0,
     }
     proxy = "RPC/HTTP Proxy\\"
     assert report.counters[proxy + "Current Number of Incoming RPC over HTTP Connections"] == 1

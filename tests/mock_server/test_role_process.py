@@ -42,7 +42,10 @@ async def heard(say, count):
 @pytest.mark.parametrize(
     ("role", "columns"),
     [
-        ("client_access", {"client_to_cas", "cas_to_stores", "cas_to_dsproxy", "cas_to_referral"}),
+        (
+            "client_access",
+            {"client_to_cas", "cas_to_stores", "cas_to_dsproxy", "cas_to_referral", "cas_to_gc"},
+        ),
         ("mailbox", {"store", "referral", "dsproxy"}),
         ("public_folders", {"public_store"}),
         ("global_catalog", {"directory"}),

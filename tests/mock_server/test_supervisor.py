@@ -208,7 +208,7 @@ def test_what_is_announced(monkeypatch, capsys, arguments, said):
     ("arguments", "status", "message"),
     [
         (["nothing"], 2, "mock_server: 'nothing' is no built-in topology; known: default, small"),
-        (["small", "--set", "http.prt=1"], 2, "unknown field `prt` - at `$.http`"),
+        (["small", "--set", "http.prt=1"], 2, "mock_server: --set http.prt: unknown key"),
         (["small", "--users", "0"], 2, "Invalid value for '--users'"),
         (["small", "--base-address", "127.0.64.0", "--set", "counters.address=8.8.8.8"], 3, "counters: "),
     ],

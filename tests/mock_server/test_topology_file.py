@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.errors import ProfileError
 from mock_server.organisation import describe
-from mock_server.topology_file import built_in_names, parse_change, read_topology
+from mock_server.topology_file import TopologySource, built_in_names, parse_change, read_topology
 
 
 def write(tmp_path, text, name="mine.toml"):
@@ -54,6 +54,27 @@ def test_a_file_extends_another_by_path(tmp_path):
     assert (topology.accounts.count, topology.http.framing, len(topology.mailbox)) == (7, "chunked", 1)
 
 
+def test_a_file_is_to_blame_for_what_no_change_touches(tmp_path):
+    mine = write(tmp_path, 'extends = "small"\n[limits]\nprots = 1\n')
+    with pytest.raises(ProfileError, match=r"mine\.toml: limits\.prots: unknown key"):
+        read_topology(mine, changes={"limits.ports": 10, "limits.prot": "off"})
+
+
+def test_a_source_reads_its_file_again(tmp_path):
+    source = TopologySource(
+        write(tmp_path, 'extends = "small"\n'),
+        "127.0.40.0",
+        {"client_access.0.source_addresses": ["127.0.10.2"]},
+    )
+    first = source.read()
+    assert first.client_access[0].sources == ("127.0.40.2",)
+    assert first.mailbox[0].sources == ("127.0.40.11",)
+    write(tmp_path, 'extends = "small"\n[http]\nvalid_ports = ["default", "GC1:6004"]\n')
+    again = source.read()
+    assert again.valid_ports_of(again.client_access[0]) == ("default", "GC1:6004")
+    assert again.client_access == first.client_access
+
+
 def test_the_base_address_moves_all_addresses():
     topology = read_topology("default", base_address="127.0.40.0")
     assert [server.address for server in topology.servers] == [
@@ -93,22 +114,36 @@ def test_a_change_is_a_key_and_a_value(text):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"http.prt": 80}, r"unknown field `prt` - at `\$\.http`"),
-        ({"limits": 1}, r"got `int` - at `\$\.limits`"),
-        ({"new.table": 1}, "unknown field `new`"),
-        ({"accounts.count": 0}, r"`int` >= 1 - at `\$\.accounts\.count`"),
-        ({"accounts.count": "many"}, r"got `str` - at `\$\.accounts\.count`"),
-        ({"http.framing": "gzip"}, "Invalid enum value 'gzip'"),
-        ({"store.version": "8.1"}, r"\$\.store\.version"),
+        ({"http.prt": 80}, "^--set http.prt: unknown key; allowed: port, framing, "),
+        ({"limits.prots": "off"}, "^--set limits.prots: unknown key; allowed: scale, ports, "),
+        ({"limits": 1}, "^--set limits: expected a table, got a whole number$"),
+        ({"limits.ports": 1.5}, "^--set limits.ports: expected a whole number or text, got a number$"),
+        (
+            {"limits.ports": "all"},
+            "^--set limits.ports: 'all' is not allowed; allowed: off, white-paper, port-scalability, "
+            "server-2008, server-2003, a whole number$",
+        ),
+        ({"http.valid_ports": "GC1:6004"}, "'GC1:6004' is not allowed; allowed: default, a list$"),
+        ({"http.valid_ports": ["GC1"]}, "^--set http.valid_ports.0: not of the form that is needed$"),
+        ({"new.table": 1}, "^--set new: unknown key; allowed: title, base_address, "),
+        ({"accounts.count": 0}, "^--set accounts.count: expected a whole number >= 1$"),
+        ({"accounts.count": "many"}, "^--set accounts.count: expected a whole number, got text$"),
+        ({"http.framing": "gzip"}, "'gzip' is not allowed; allowed: plain, chunked$"),
+        ({"store.version": "8.1"}, "^--set store.version: not of the form that is needed$"),
+        ({"mailbox": [{"name": "X"}]}, "^--set mailbox.0.address: missing$"),
         ({"mailbox.5.name": "X"}, "--set mailbox.5.name: there is no such key"),
         ({"mailbox.x.name": "X"}, "--set mailbox.x.name: there is no such key"),
         ({"mailbox.0": "X"}, "--set mailbox.0: there is no such key"),
         ({"title.x": 1}, "--set title.x: there is no such key"),
-        ({"mailbox": []}, r"length >= 1 - at `\$\.mailbox`"),
-        ({"mailbox.0.name": "cas1"}, "two servers have the name cas1"),
+        ({"mailbox": []}, "^--set mailbox: expected a list of length >= 1$"),
+        (
+            {"mailbox.1.source_addresses": ["127.0.10.12", "127.0.10.1"]},
+            r"sses\.1: two servers have the address",
+        ),
+        ({"mailbox.0.name": "cas1"}, "^--set mailbox.0.name: two servers have the name cas1"),
         ({"mailbox.0.address": "127.0.10.1"}, "two servers have the address 127.0.10.1"),
         ({"mailbox.0.address": "127.0.10.256"}, "'127.0.10.256' is not an IPv4 address"),
-        ({"base_address": "here"}, "'here' is not an IPv4 address"),
+        ({"base_address": "here"}, "^--set base_address: 'here' is not an IPv4 address"),
         ({"accounts.alias": "user{number}"}, "accounts.alias: not a format string of index"),
         ({"accounts.display_name": "{index:q}"}, "accounts.display_name: not a format string of index"),
     ],
@@ -126,7 +161,8 @@ def test_mistakes_name_the_key(changes, message):
         ('extends = "nothing"', "'nothing' is no built-in topology; known: default, small"),
         ('extends = "mine.toml"', "goes round in a circle"),
         ('extends = "other.toml"', "No such file"),
-        ('title = "no servers"', "missing required field"),
+        ('title = "no servers"', "mine.toml: client_access: missing"),
+        ('extends = "small"\n[limits]\nprots = 1', "mine.toml: limits.prots: unknown key"),
     ],
 )
 def test_mistakes_of_a_file_name_the_file(tmp_path, text, message):
