@@ -2,6 +2,7 @@
 
 A peer's error is a result to record: every such class carries the ``outcome`` under which it counts, and the
 set of outcomes is closed, so no report ever groups by message text. An error of ours stops the run.
+What a server's limit looks like from outside is the table at the end.
 """
 
 
@@ -53,6 +54,12 @@ class TransportError(PeerError):
     outcome = "unreachable"
 
 
+class TlsFailed(PeerError):
+    """No TLS with the server; the text says why, and what its certificate says if that is the reason."""
+
+    outcome = "tls_failed"
+
+
 class ConnectionLost(TransportError):
     """A connection that was open went away."""
 
@@ -81,13 +88,22 @@ class HttpRefused(PeerError):
 
 
 class Unauthorized(HttpRefused):
-    """HTTP 401 that the credentials at hand cannot answer; ``schemes`` is what the server offers."""
+    """HTTP 401 that is not to be answered on this connection.
+
+    ``schemes`` is what the server offers. ``refused`` says that the credentials have been heard and rejected;
+    else another scheme, or another connection, may do.
+    """
 
     outcome = "unauthorized"
 
-    def __init__(self, reason: str, schemes: tuple[str, ...]) -> None:
+    def __init__(
+        self, reason: str, schemes: tuple[str, ...], *, refused: bool = False, why: str = ""
+    ) -> None:
         super().__init__(401, reason)
+        if why:
+            self.args = (f"{self}: {why}; offered: {', '.join(schemes) or 'nothing'}",)
         self.schemes = schemes
+        self.refused = refused
 
 
 class BindRefused(PeerError):
@@ -121,3 +137,39 @@ class WrongAnswer(PeerError):
     """A well-formed answer that does not say what it should: a lost write, a foreign name, a wrong count."""
 
     outcome = "wrong_answer"
+
+
+def limits_of(error: PeerError) -> tuple[str, ...]:
+    """The limits that a refusal or a cut may mean, the likeliest first; () if it means none.
+
+    The one table of what a limit looks like from outside; each row says whence. The first that fits holds.
+    """
+    match error:
+        case HttpRefused(rpc_error=0x6BA):
+            # RPC_S_SERVER_UNAVAILABLE: the proxy got no connection to the server ([MS-RPCH] 2.1.2.1.3).
+            return ("ports",)
+        case HttpRefused(rpc_error=0xE):
+            # ERROR_OUTOFMEMORY: a virtual connection takes 61 KB of the CAS (white paper).
+            return ("memory",)
+        case HttpRefused(status=503, reason=reason) if reason.startswith("L-202"):
+            # Gromox without a free context for a connection (its manual, http(8gx), context_num).
+            return ("front_end_contexts",)
+        case HttpRefused(status=503, reason=reason) if reason.startswith("Service Unavailable"):
+            # HTTP.sys answers by itself when the queue of the application pool is full (white paper).
+            return ("request_queue",)
+        case MapiError(call="NspiBind", code=0x80040111):
+            # MAPI_E_LOGON_FAILED, from the 51st session of a user on (KB949469).
+            return ("nspi_sessions",)
+        case MapiError(call="EcDoConnectEx", code=0x4DE | 0x80040112 | 0x8007000E):
+            # ecMaxObjsExceeded and its like: from the 33rd session of a user on (KB842022), or from the
+            # 60,001st context handle of a store on (white paper).
+            return ("mapi_sessions", "context_handles")
+        case RpcFault(status=0x6B9 | 0xE):
+            # RPC_S_OUT_OF_RESOURCES, ERROR_OUTOFMEMORY: the runtime has no handle left (white paper).
+            return ("context_handles",)
+        case TransportError():
+            # Cut at accept or later: no memory for one more, a worker that was replaced, or no port behind
+            # DSProxy, which can say so in no other way (white paper).
+            return ("nonpaged_pool", "memory", "worker_recycling", "ports")
+        case _:
+            return ()

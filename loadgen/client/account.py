@@ -2,25 +2,10 @@
 
 from msgspec import Struct
 
-from loadgen.protocol.http_authentication import BasicAuthentication
+from loadgen.client.tls_settings import TlsSettings
+from loadgen.protocol.credentials import Credentials
 
-
-class Credentials(Struct, frozen=True, gc=False):
-    """A user name as HTTP authentication takes it, and its password, which no representation shows."""
-
-    user: str
-    """``name``, ``DOMAIN\\name`` or a user principal name."""
-    password: str
-    domain: str = ""
-    nt_hash: bytes = b""
-    """The 16 bytes that NTLM makes of a password; b"" if they are still to be made of it."""
-
-    def __repr__(self) -> str:
-        return f"Credentials(user={self.user!r})"
-
-    def basic(self) -> BasicAuthentication:
-        """HTTP Basic with them."""
-        return BasicAuthentication(self.user, self.password)
+__all__ = ["Account", "Credentials", "RpcProxy"]
 
 
 class Account(Struct, frozen=True, gc=False):
@@ -59,7 +44,8 @@ class RpcProxy(Struct, frozen=True):
     """The web server whose RPC proxy carries the virtual connections.
 
     ``addresses`` are IP addresses to connect to in turn instead of resolving ``host``. ``source_addresses``
-    are local ones to connect from in turn, since each has ports of its own.
+    are local ones to connect from in turn, since each has ports of its own. ``tls_settings`` count
+    if there is ``tls``.
     """
 
     host: str
@@ -67,3 +53,4 @@ class RpcProxy(Struct, frozen=True):
     tls: bool = False
     addresses: tuple[str, ...] = ()
     source_addresses: tuple[str, ...] = ()
+    tls_settings: TlsSettings = TlsSettings()

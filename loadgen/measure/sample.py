@@ -40,6 +40,7 @@ NOT_DELIVERED: Final = "not_delivered"
 OUTCOMES: Final = (
     OK,
     "unreachable",
+    "tls_failed",
     "connection_lost",
     "timeout",
     "http_refused",

@@ -50,6 +50,18 @@ def _refusal_in(line: bytes | bytearray) -> HttpRefused | None:
     return None if match is None else _refusal(int(match[1]), match[2])
 
 
+def _unauthorized(
+    response: h11.Response, challenges: tuple[str, ...], *, refused: bool, kept: bool
+) -> Unauthorized:
+    if refused:
+        why = "the credentials are refused"
+    elif not kept:
+        why = "the server closes the connection, so it cannot be answered there"
+    else:
+        why = "no answer to the scheme that was tried"
+    return Unauthorized(response.reason.decode("latin-1"), schemes(challenges), refused=refused, why=why)
+
+
 class _Rounds(NamedTuple):
     """The requests up to the one with the body."""
 
@@ -92,6 +104,11 @@ class _Channel:
             raise LocalProtocolError(f"no room for {len(pdu)} bytes on the {self.name} channel")
         self.room -= len(pdu)
         self._outgoing += (pdu,)
+
+    def secured(self, end_point: bytes) -> None:
+        """The channel runs over TLS with the owner of this certificate ([RFC 5929] tls-server-end-point)."""
+        if self._rounds is not None:
+            self._rounds.authentication.bind(end_point)
 
     def data_to_send(self) -> bytes:
         """All that was queued, once."""
@@ -149,9 +166,13 @@ class _Channel:
         values = (value for name, value in response.headers if name == b"www-authenticate")
         challenges = tuple(value.decode("latin-1") for value in values)
         rounds, kept = self._rounds, parser.our_state is h11.DONE
-        leg = rounds.authentication.answer(challenges) if rounds is not None and kept else None
+        try:
+            leg = rounds.authentication.answer(challenges) if rounds is not None and kept else None
+        except PeerError as error:
+            self._end = error
+            return
         if rounds is None or leg is None:
-            self._end = Unauthorized(response.reason.decode("latin-1"), schemes(challenges))
+            self._end = _unauthorized(response, challenges, refused=rounds is None, kept=kept)
         else:
             self._send_leg(rounds, leg)
 

@@ -1,12 +1,29 @@
-"""How a channel proves who the user is to the web server ([MS-RPCH] 2.1.2.1, RFC 9110 section 11)."""
+"""How a channel proves who the user is to the web server ([MS-RPCH] 2.1.2.1, RFC 9110 section 11, RFC 4559).
+
+Each channel authenticates for itself, a successor anew. Which scheme to use is tried in the order of
+:func:`candidates`, each on connections of its own, as a server may close those that it has refused.
+"""
 
 import re
-from typing import Protocol
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from loadgen.errors import RemoteProtocolError
+from loadgen.protocol.credentials import Credentials
+from loadgen.protocol.security_context import Mechanism, SecurityContext
 from loadgen.wire.http import basic_authorization
 
+HttpScheme: TypeAlias = Literal["negotiate", "ntlm", "basic", "anonymous"]
+STRONGEST_FIRST: Final[tuple[HttpScheme, ...]] = ("negotiate", "ntlm", "basic")
+"""What is tried if nothing else is said."""
+
+_SERVICE: Final = "HTTP"
+_AUTHENTICATE: Final = b"NTLMSSP\0\3"
+"""In SPNEGO the server has a word more to say after this, which may come with the answer that opens."""
+_TOKEN: Final = re.compile(r"(?:^|,)\s*(NTLM|Negotiate)\s+([A-Za-z0-9+/]+=*)\s*(?=,|$)", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 _SCHEME = re.compile(r"(?:^|,)\s*([^\s,=\"]+)(?=\s*(?:,|$)|\s+[^=\s])")
 
@@ -21,27 +38,131 @@ class Leg(Struct, frozen=True, gc=False):
 class Authentication(Protocol):
     """The client's side of one scheme, for one channel."""
 
+    def bind(self, end_point: bytes) -> None:
+        """The channel runs over TLS, to the owner of this certificate."""
+
     def first_leg(self) -> Leg:
         """What the first request carries."""
 
     def answer(self, challenges: tuple[str, ...]) -> Leg | None:
-        """The next leg after a 401 with these ``WWW-Authenticate`` values; None if there is none."""
+        """The next leg after a 401 with these ``WWW-Authenticate`` values; None if there is none.
+
+        Raises :class:`RemoteProtocolError` for a challenge that makes no sense.
+        """
 
 
-class BasicAuthentication:
-    """HTTP Basic, sent before it is asked for. It keeps no state, so the channels of a user can share one."""
+class _Unconditional:
+    """One leg that always says the same. It keeps no state, so the channels of a user can share it."""
 
     __slots__ = ("_leg",)
 
-    def __init__(self, user: str, password: str) -> None:
-        self._leg = Leg(basic_authorization(user, password), final=True)
+    def __init__(self, authorization: str | None) -> None:
+        self._leg = Leg(authorization, final=True)
+
+    def bind(self, end_point: bytes) -> None:
+        """It makes no difference."""
 
     def first_leg(self) -> Leg:
         """The one and only leg."""
         return self._leg
 
     def answer(self, challenges: tuple[str, ...]) -> None:
-        """Nothing: the credentials have been refused."""
+        """Nothing: there is no more to say."""
+
+
+class AnonymousAuthentication(_Unconditional):
+    """No word of who it is; the server may know by a client certificate."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+
+class BasicAuthentication(_Unconditional):
+    """HTTP Basic, sent before it is asked for."""
+
+    __slots__ = ()
+
+    def __init__(self, user: str, password: str) -> None:
+        super().__init__(basic_authorization(user, password))
+
+
+class TokenAuthentication:
+    """NTLM or Negotiate: legs without body, each answered by 401, until the last one ([MS-NTHT] 2.2.1).
+
+    A server may challenge in the name of the other scheme: Gromox offers raw NTLM as Negotiate. A Kerberos
+    token is final at once. Channel bindings go into what answers a challenge, so never with Kerberos.
+    """
+
+    __slots__ = ("_context", "_end_point", "_name")
+
+    def __init__(self, name: str, mechanism: Mechanism, credentials: Credentials, host: str) -> None:
+        self._name = name
+        self._context = SecurityContext(mechanism, credentials, _SERVICE, host)
+        self._end_point = b""
+
+    def bind(self, end_point: bytes) -> None:
+        """What NTLM will say of the certificate, to servers with Extended Protection."""
+        self._end_point = end_point
+
+    def first_leg(self) -> Leg:
+        """The first token, before any challenge."""
+        return self._leg(self._context.first_token(), final=self._context.has_ticket)
+
+    def answer(self, challenges: tuple[str, ...]) -> Leg | None:
+        """The leg that answers the challenge, if there is one; the last token is sent with the body."""
+        token = next(_tokens(challenges), None)
+        if token is None or self._context.complete:
+            return None
+        said = self._context.answer(token, self._end_point)
+        return self._leg(said, final=self._context.complete or _AUTHENTICATE in said)
+
+    def _leg(self, token: bytes, *, final: bool) -> Leg:
+        return Leg(f"{self._name} {b64encode(token).decode('ascii')}", final)
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """One way to authenticate: what is said under which name."""
+
+    scheme: HttpScheme
+    name: str
+
+    def authentication(self, credentials: Credentials, host: str) -> Authentication:
+        """The client's side of it, for a channel to ``host``."""
+        if self.scheme == "anonymous":
+            return AnonymousAuthentication()
+        if self.scheme == "basic":
+            return BasicAuthentication(credentials.name, credentials.password)
+        return TokenAuthentication(self.name, self.scheme, credentials, host)
+
+
+_NAMES: Final[dict[HttpScheme, tuple[str, ...]]] = {
+    "negotiate": ("Negotiate",),
+    "ntlm": ("NTLM", "Negotiate"),
+    "basic": ("Basic",),
+    "anonymous": ("",),
+}
+
+
+def candidates(preferred: Sequence[HttpScheme]) -> tuple[Candidate, ...]:
+    """What to try, in this order; NTLM goes by two names, since some servers know it as Negotiate alone."""
+    return tuple(Candidate(scheme, name) for scheme in preferred for name in _NAMES[scheme])
+
+
+def still_possible(left: Iterable[Candidate], offered: Sequence[str]) -> tuple[Candidate, ...]:
+    """Those candidates that a server has not ruled out by what it offers in a 401."""
+    names = {name.lower() for name in offered}
+    return tuple(candidate for candidate in left if candidate.name.lower() in names)
+
+
+def _tokens(challenges: tuple[str, ...]) -> Iterator[bytes]:
+    for value in challenges:
+        for match in _TOKEN.finditer(_QUOTED.sub('""', value)):
+            try:
+                yield b64decode(match[2], validate=True)
+            except ValueError:
+                raise RemoteProtocolError(f"the challenge of {match[1]} is not base64") from None
 
 
 def schemes(challenges: tuple[str, ...]) -> tuple[str, ...]:

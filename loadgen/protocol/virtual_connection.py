@@ -40,7 +40,9 @@ from loadgen.wire.http import (
     OUT_SUCCESSOR_LENGTH,
     RPC_IN_DATA,
     RPC_OUT_DATA,
+    RPC_PROXY_PATH,
     ChannelRequest,
+    Method,
 )
 from loadgen.wire.pdu import PduType, pdu_type
 
@@ -82,6 +84,7 @@ class VirtualConnectionClient:
         "_options",
         "_out_deadline",
         "_out_phase",
+        "_path",
         "_port",
         "_receive_window",
         "_send_window",
@@ -104,10 +107,12 @@ class VirtualConnectionClient:
         now: float,
         options: RtsOptions,
         cookies: Cookies | None = None,
+        path: str = RPC_PROXY_PATH,
     ) -> None:
         self._server = server
         self._port = port
         self._host = host
+        self._path = path
         self._authenticate = authenticate
         self._options = options
         self.state = State.REQUESTS
@@ -259,12 +264,13 @@ class VirtualConnectionClient:
 
     def _new_in_channel(self) -> InChannel:
         length = self._options.channel_lifetime
-        request = ChannelRequest(RPC_IN_DATA, self._server, self._port, length, self._host)
-        return InChannel(request, self._authenticate())
+        return InChannel(self._request(RPC_IN_DATA, length), self._authenticate())
 
     def _new_out_channel(self, length: int) -> OutChannel:
-        request = ChannelRequest(RPC_OUT_DATA, self._server, self._port, length, self._host)
-        return OutChannel(request, self._authenticate())
+        return OutChannel(self._request(RPC_OUT_DATA, length), self._authenticate())
+
+    def _request(self, method: Method, length: int) -> ChannelRequest:
+        return ChannelRequest(method, self._server, self._port, length, self._host, path=self._path)
 
     def _send_conn(self, now: float) -> None:
         options, cookies = self._options, self._cookies

@@ -17,6 +17,8 @@ RPC_IN_DATA: Final = "RPC_IN_DATA"
 RPC_OUT_DATA: Final = "RPC_OUT_DATA"
 
 RPC_PROXY_PATH: Final = "/rpc/rpcproxy.dll"
+RPC_WITH_CERTIFICATE_PATH: Final = "/rpcwithcert/rpcproxy.dll"
+"""The path for clients that authenticate to the web server with a TLS certificate ([MS-RPCH] 2.2.2)."""
 CONTENT_TYPE: Final = "application/rpc"
 BANNER: Final = b"ncacn_http/1.0"
 """What a server says first on each TCP leg from a proxy ([MS-RPCH] 2.1.2); it is not a PDU."""

@@ -42,6 +42,10 @@ class Script:
     def __init__(self, *legs):
         self.legs = list(legs)
         self.challenges = []
+        self.end_points = []
+
+    def bind(self, end_point):
+        self.end_points.append(end_point)
 
     def first_leg(self):
         return self.legs.pop(0)
@@ -215,18 +219,54 @@ def test_legs_on_a_kept_connection(kind, request_head, answer, pdus):
 @pytest.mark.parametrize(
     ("legs", "stream", "end"),
     [
-        (ntlm, CHALLENGE + CHALLENGE, Unauthorized),
-        (ntlm, CHALLENGE.replace(b"Content-Length: 6", b"Connection: close"), Unauthorized),
-        (lambda: Script(Leg(None, final=False)), CHALLENGE, Unauthorized),
-        (ntlm, PLAIN, HttpRefused),
+        (ntlm, CHALLENGE + CHALLENGE, "the credentials are refused; offered: NTLM"),
+        (
+            ntlm,
+            CHALLENGE.replace(b"Content-Length: 6", b"Connection: close"),
+            "the server closes the connection, so it cannot be answered there; offered: NTLM",
+        ),
+        (
+            lambda: Script(Leg(None, final=False)),
+            CHALLENGE,
+            "no answer to the scheme that was tried; offered: NTLM",
+        ),
+        (
+            lambda: Script(Leg(None, final=False)),
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+            "no answer to the scheme that was tried; offered: nothing",
+        ),
+        (lambda: Unreadable(Leg(None, final=False)), CHALLENGE, "not a token"),
+        (ntlm, PLAIN, "HTTP 200 Success"),
     ],
-    ids=["final leg refused", "connection not kept", "nothing more to say", "success before the end"],
+    ids=[
+        "final leg refused",
+        "connection not kept",
+        "nothing more to say",
+        "nothing offered",
+        "challenge without sense",
+        "success before the end",
+    ],
 )
 def test_legs_that_lead_nowhere(legs, stream, end):
     for cut in range(1, len(stream)):
         received, error = play(OutChannel(OUT_REQUEST, legs()), [stream[:cut], stream[cut:]])
         assert received == []
-        assert type(error) is end
+        assert str(error).endswith(end)
+        assert getattr(error, "refused", False) is end.startswith("the credentials")
+
+
+class Unreadable(Script):
+    def answer(self, challenges):
+        raise RemoteProtocolError("not a token")
+
+
+def test_tls_is_told_to_the_authentication_until_its_last_leg():
+    script = ntlm()
+    channel = OutChannel(OUT_REQUEST, script)
+    channel.secured(b"first")
+    play(channel, [CHALLENGE])
+    channel.secured(b"too late")
+    assert script.end_points == [b"first"]
 
 
 def test_an_unauthenticated_leg_has_no_authorization():

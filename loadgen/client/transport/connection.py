@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from loadgen.errors import PeerError
+from loadgen.protocol.http_authentication import HttpScheme
 from loadgen.protocol.rts_options import RtsOptions
 from loadgen.wire.rpc import RpcRequest
 
@@ -14,10 +15,15 @@ Probe = Callable[[str, int, int], None]
 
 
 class ConnectionOptions(RtsOptions, frozen=True, gc=False):
-    """What a connection announces, and how long its owner waits."""
+    """What a connection announces, how it is secured, and how long its owner waits.
+
+    ``auth`` are the schemes to try with the web server, in this order; what a server has taken is tried first
+    from then on.
+    """
 
     connect_timeout_s: float = 30.0
     call_timeout_s: float = 900.0
+    auth: tuple[HttpScheme, ...] = ("basic",)
 
 
 class RpcConnection(Protocol):

@@ -16,31 +16,53 @@ _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 async def connect(proxy: RpcProxy, many: int, what: str, timeout_s: float) -> list[socket.socket]:
-    """TCP connections to one address of the proxy, from one source address of ours: those in turn."""
+    """TCP connections to one address of the proxy, from one source address of ours: those in turn.
+
+    An address that cannot be reached is followed by the next one. Raises :class:`TransportError` for the last
+    of them, or :class:`TimedOut`.
+    """
     turn = next(_TURNS)
-    host = proxy.addresses[turn % len(proxy.addresses)] if proxy.addresses else proxy.host
     source = proxy.source_addresses[turn % len(proxy.source_addresses)] if proxy.source_addresses else None
-    loop = asyncio.get_running_loop()
+    hosts = proxy.addresses or (proxy.host,)
+    first = turn % len(hosts)
+    failure = OSError("no address")
     try:
         async with asyncio.timeout(timeout_s):
-            found = await loop.getaddrinfo(host, proxy.port, type=socket.SOCK_STREAM)
-            family, _, _, _, address = found[0]
-            with ExitStack() as stack:
-                sockets = [
-                    stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(many)
-                ]
-                for sock in sockets:
-                    _prepare(sock, source)
-                connecting = (loop.sock_connect(sock, address) for sock in sockets)
-                for failure in await asyncio.gather(*connecting, return_exceptions=True):
-                    if failure is not None:
-                        raise failure
-                stack.pop_all()
-                return sockets
+            for host in hosts[first:] + hosts[:first]:
+                try:
+                    return await _connect_to_host(host, proxy.port, source, many)
+                except OSError as error:
+                    failure = error
     except TimeoutError:
         raise TimedOut(f"{what}: no TCP connection within {timeout_s:g} s") from None
-    except OSError as error:
-        raise TransportError(f"{what}: {reason(error)}") from None
+    raise TransportError(f"{what}: {reason(failure)}")
+
+
+async def _connect_to_host(host: str, port: int, source: str | None, many: int) -> list[socket.socket]:
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{host} has no address")
+    for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            return await _connect_all(family, address, source, many)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _connect_all(
+    family: int, address: tuple[str | int, ...], source: str | None, many: int
+) -> list[socket.socket]:
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(many)]
+        for sock in sockets:
+            _prepare(sock, source)
+        connecting = (loop.sock_connect(sock, address) for sock in sockets)
+        for failure in await asyncio.gather(*connecting, return_exceptions=True):
+            if failure is not None:
+                raise failure
+        stack.pop_all()
+        return sockets
 
 
 def _prepare(sock: socket.socket, source: str | None) -> None:

@@ -7,7 +7,9 @@ turns PDUs into answers to calls (:mod:`loadgen.protocol.association`).
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from ssl import SSLError
 from sys import intern
 from typing import Final, cast
 
@@ -15,14 +17,26 @@ from loadgen.client.account import Credentials, RpcProxy
 from loadgen.client.transport.calling import OPENING, Caller, Opening
 from loadgen.client.transport.connection import ConnectionOptions, Probe
 from loadgen.client.transport.sockets import connect, reason
-from loadgen.errors import ConnectionLost, PeerError, ProfileError
+from loadgen.client.transport.tls import end_point, start_tls, tls_failure
+from loadgen.errors import ConnectionLost, PeerError, Unauthorized
 from loadgen.protocol.association import Association
 from loadgen.protocol.channel import InChannel, OutChannel
+from loadgen.protocol.http_authentication import (
+    Authentication,
+    Candidate,
+    HttpScheme,
+    candidates,
+    still_possible,
+)
 from loadgen.protocol.rts_states import State
 from loadgen.protocol.virtual_connection import VirtualConnectionClient
+from loadgen.wire.http import RPC_PROXY_PATH, RPC_WITH_CERTIFICATE_PATH
 from loadgen.wire.pdu import SyntaxId
 
 _HTTP_PORT: Final = 80
+_HTTPS_PORT: Final = 443
+_TAKEN: Final[dict[tuple[str, int, tuple[HttpScheme, ...]], Candidate]] = {}
+"""How users have authenticated to a web server, of what they may try: the next one need not search."""
 
 
 class VirtualConnection(Caller):
@@ -62,8 +76,9 @@ class VirtualConnection(Caller):
         """Establish and bind over two connected sockets, taking them off the list."""
         self._opening = opening
         try:
-            for channel in self._channels:
-                await self._attach(channel, sockets)
+            await self._attach_all(sockets)
+            if self._proxy.tls:
+                opening.begin("http_auth")
             if self._failure is not None:  # the first channel may have ended before the second was there
                 raise self._failure
             self._await_answer(OPENING, opening.ready, self._rts.next_timer())
@@ -73,10 +88,22 @@ class VirtualConnection(Caller):
             self.abort()
             raise
 
+    async def _attach_all(self, sockets: list[socket.socket]) -> None:
+        attaching = (self._attach(channel, sockets) for channel in self._channels)
+        for failure in await asyncio.gather(*attaching, return_exceptions=True):
+            if isinstance(failure, PeerError):
+                self._fail(failure)
+            elif failure is not None:
+                raise failure
+
     async def _attach(self, channel: InChannel | OutChannel, sockets: list[socket.socket]) -> None:
         """Give a channel one of the connected sockets, taking that off the list."""
         link = _Link(self, channel)
-        await self._loop.create_connection(lambda: link, sock=sockets.pop())
+        sock = sockets.pop()
+        if self._proxy.tls:
+            await start_tls(self._proxy, lambda: link, sock, self._options.connect_timeout_s)
+        else:
+            await self._loop.create_connection(lambda: link, sock=sock)
 
     def _rewire(self) -> None:
         """Connect the channels that have come, and close those that have gone."""
@@ -104,8 +131,11 @@ class VirtualConnection(Caller):
             self._connecting = tuple(task for task in self._connecting if task is not this)
 
     def connected(self, link: "_Link") -> None:
-        """A channel has its socket."""
+        """A channel has its socket, and TLS on it if there is to be any."""
         self._links += (link,)
+        tls = link.transport.get_extra_info("ssl_object")
+        if tls is not None:
+            link.channel.secured(end_point(tls.getpeercert(binary_form=True)))
 
     def received(self, channel: InChannel | OutChannel, data: bytes) -> None:
         """Bytes came on a channel."""
@@ -127,8 +157,7 @@ class VirtualConnection(Caller):
         if self._failure is None and self._rts.disconnected(link.channel, now):
             self._flush(now)
         else:
-            why = "connection closed" if error is None else reason(error)
-            self._fail(ConnectionLost(f"{link.channel.name} channel: {why}"))
+            self._fail(_loss(link, error))
         if self._closed is not None and not self._links:
             self._closed.set_result(None)
 
@@ -204,16 +233,41 @@ async def open_virtual_connection(
     Raises :class:`TransportError`, :class:`TimedOut`, :class:`HttpRefused`, :class:`BindRefused` or another
     :class:`PeerError`, whose text names proxy and server.
     """
-    if proxy.tls:
-        raise ProfileError(f"https://{proxy.host}: TLS is not supported yet, use http")
-    opening = Opening(interfaces, probe)
     peer = intern(f"{proxy.host}:{proxy.port} ({server}:{port})")  # one for all connections between the two
+    key = proxy.host, proxy.port, options.auth
+    left = candidates(options.auth)
+    if key in _TAKEN:
+        left = (_TAKEN[key], *(candidate for candidate in left if candidate != _TAKEN[key]))
+    while True:
+        authenticate = partial(left[0].authentication, credentials, proxy.host)
+        opening = Opening(interfaces, probe)
+        try:
+            connection = await _open(proxy, server, port, authenticate, opening, options, peer)
+        except Unauthorized as error:
+            left = still_possible(left[1:], error.schemes)
+            if error.refused or not left:
+                raise
+        else:
+            _TAKEN[key] = left[0]
+            return connection
+
+
+async def _open(
+    proxy: RpcProxy,
+    server: str,
+    port: int,
+    authenticate: Callable[[], Authentication],
+    opening: Opening,
+    options: ConnectionOptions,
+    peer: str,
+) -> VirtualConnection:
     sockets = await connect(proxy, 2, peer, options.connect_timeout_s)
-    opening.begin("http_auth")
+    opening.begin("connect_tls" if proxy.tls else "http_auth")
     try:
         now = asyncio.get_running_loop().time()
         host = intern(_host(proxy))
-        rts = VirtualConnectionClient(server, port, host, credentials.basic, now, options)
+        path = RPC_WITH_CERTIFICATE_PATH if proxy.tls_settings.client_certificate else RPC_PROXY_PATH
+        rts = VirtualConnectionClient(server, port, host, authenticate, now, options, path=path)
         connection = VirtualConnection(rts, proxy, peer, options)
         await connection.open(sockets, opening)
     finally:
@@ -223,6 +277,14 @@ async def open_virtual_connection(
 
 
 def _host(proxy: RpcProxy) -> str:
-    """What the Host header says: the port too, unless it is that of plain HTTP (RFC 9110 7.2)."""
+    """What the Host header says: the port too, unless it is that of the scheme (RFC 9110 7.2)."""
     name = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
-    return name if proxy.port == _HTTP_PORT else f"{name}:{proxy.port}"
+    return name if proxy.port == (_HTTPS_PORT if proxy.tls else _HTTP_PORT) else f"{name}:{proxy.port}"
+
+
+def _loss(link: _Link, error: Exception | None) -> PeerError:
+    """Why a channel has no socket any more."""
+    if isinstance(error, SSLError):  # with TLS 1.3 the server looks at our certificate after the handshake
+        return tls_failure(error)
+    why = "connection closed" if error is None else reason(error)
+    return ConnectionLost(f"{link.channel.name} channel: {why}")
