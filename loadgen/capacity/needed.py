@@ -24,7 +24,7 @@ def needed(topology: Topology, population: Population, *, startup: bool) -> Need
         for role in ROLES
         if topology.servers(role)
     }
-    of_addresses = {
+    of_addresses: dict[str, int | None] = {
         role: _addresses_needed(topology, population, role, startup=startup)
         for role in ("reverse_proxy", "client_access", "mailbox")
         if topology.servers(role)

@@ -150,7 +150,8 @@ def _server_plan(
         pings_per_s=_pings_per_s(topology, users) if role == "client_access" else 0.0,
         rpc_per_s=round(sum(count * _rpc_per_s(role, group, topology, day_s) for group, count in users), 2),
         log_on_rpc=sum(
-            count * _of_role(role, work.calls_to_log_on(group.client, startup=True)) for group, count in users
+            count * int(_of_role(role, work.calls_to_log_on(group.client, startup=True)))
+            for group, count in users
         ),
     )
 

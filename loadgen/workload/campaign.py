@@ -232,7 +232,15 @@ def populate(campaign: Campaign, *, mixed: bool = False) -> Population:
 
     ``mixed`` as in :class:`Population`. Raises :class:`~loadgen.errors.ProfileError`.
     """
-    groups = tuple(
+    population = Population(groups_of(campaign), mixed=mixed)
+    for problem in _problems(campaign, population):
+        raise ProfileError(f"campaign {campaign.name or 'without a name'}: {problem}")
+    return population
+
+
+def groups_of(campaign: Campaign) -> tuple[UserGroup, ...]:
+    """Reads the client types and message profiles alone; raises :class:`~loadgen.errors.ProfileError`."""
+    return tuple(
         UserGroup(
             users=group.users,
             client=library.read("client", group.client, ClientType),
@@ -240,10 +248,6 @@ def populate(campaign: Campaign, *, mixed: bool = False) -> Population:
         )
         for group in campaign.groups
     )
-    population = Population(groups, mixed=mixed)
-    for problem in _problems(campaign, population):
-        raise ProfileError(f"campaign {campaign.name or 'without a name'}: {problem}")
-    return population
 
 
 def _anchored(name: str, folder: Path) -> str:

@@ -21,7 +21,7 @@ from loadgen.measure.store import ResultsError, RunStore
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import summarise
-from loadgen.workload.campaign import populate
+from loadgen.workload.campaign import load_campaign, populate
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_the_version_is_the_distributions(runs):
 
 def test_the_built_in_campaigns_can_be_run():
     for name in ("quickstart", "day-in-ten-minutes", "smoke"):
-        assert populate(run_module.load_campaign(name)).users >= 5
+        assert populate(load_campaign(name)).users >= 5
 
 
 PROGRESS = Progress(

@@ -1,0 +1,157 @@
+"""Options that say who works on what: shared by all commands that take a campaign."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final
+
+import click
+import msgspec
+
+from loadgen.errors import ProfileError
+from loadgen.workload import library
+from loadgen.workload.campaign import Campaign, Group, load_campaign, with_options
+
+DEFAULT_CAMPAIGN: Final = "quickstart"
+DEFAULT_CLIENT: Final = "outlook2007-online-anywhere"
+DEFAULT_PROFILE: Final = "medium"
+
+Command = Callable[..., Any]
+
+_KEYS: Final[Mapping[str, str]] = {
+    "duration": "Length of the measured phase; default: one simulated day.",
+    "warmup": "Length of the warm-up before it.",
+    "day": "Length of the simulated day.",
+    "speed": "How many times faster than real time the day runs.",
+    "ramp": "Time in which all users log on.",
+    "startup-hold": "How long a user holds the connections that only starting needs.",
+    "hold": "How long to hold idle connections after the measured phase.",
+    "seed": "Seed of the schedule.",
+    "workers": "Worker processes; default: as many as the machine and the users call for.",
+    "out": "Folder in which the run's own folder is made.",
+    "topology": "Of which servers the mock consists: a built-in name or a TOML file.",
+    "limit-scale": "What all limits of the topology are multiplied by.",
+    "users-file": "CSV file of a real target's accounts; see 'loadgen users'.",
+    "users-pattern": "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …",
+    "users-range": "… and the numbers to put in, such as 0-499; the password is LOADGEN_PASSWORD or asked.",
+    "share-accounts": "true: several users may log on with one account.",
+    "dialect": "How a real target wants to be talked to; default: by the version that it tells.",
+    "autodiscover": "Where to ask for what accounts lack: target, domain, off, or an address.",
+    "rpc-server": "Server behind the RPC proxy to ask for referral and directory.",
+    "mailbox-server": "Server of all mailboxes that accounts and Autodiscover say nothing of.",
+    "public-folder-server": "Server of the public folders likewise.",
+    "authorised": "true: whoever runs the target has agreed to this load; needed for all but this machine.",
+    "logons-per-s": "Users who log on in a second, at most.",
+    "sends-per-s": "Messages sent in a second, at most; beyond that arrivals are skipped and counted.",
+    "counters-url": "Prometheus metrics to read once an interval into timeseries.csv.",
+    "retry-refused": "How often a user who could not log on tries again.",
+    "retry-refused-after": "How long such a user waits each time.",
+    "session-length": "Simulated time after which users log off and on again; 0s for never.",
+    "unfinished-per-user": "Operations waiting and running, per user, beyond which arrivals are skipped.",
+    "invalid-lag": "Generator's lag (p99) beyond which the run is INVALID.",
+    "invalid-busy": "Share of ten seconds that a loop may be busy before the run is INVALID.",
+    "invalid-use": "Share of descriptors or source ports in use beyond which the run is INVALID.",
+}
+_LIST_KEYS: Final[Mapping[str, str]] = {
+    "threshold": "What has to hold at the end, such as 'users.refused == 0'; may be repeated.",
+    "abort-on": "A threshold that ends the run as soon as an interval breaks it; may be repeated.",
+    "set": "Change one key of the topology, such as 'http.framing=chunked'; may be repeated.",
+    "resolve": "Address of the target, NAME=ADDRESS, instead of the DNS's; may be repeated.",
+    "counters": "A metric of --counters-url to keep; may be repeated; default: a short list.",
+    "source-ip": "Address, or range A-B, to connect from; may be repeated.",
+}
+_CHOICE_KEYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "shape": (("uniform", "peak", "closed"), "Shape of the day."),
+    "startup": (("on", "off"), "Whether users start up, or just are."),
+    "cleanup": (
+        ("on", "off"),
+        "Whether the run's mail is removed at log off; default: on, but for a mock.",
+    ),
+}
+
+
+def population_options(command: Command) -> Command:
+    """CAMPAIGN, and users of one's own instead of its groups."""
+    options = (
+        click.argument("campaign", required=False),
+        click.option(
+            "--group",
+            "groups",
+            multiple=True,
+            metavar="N:TYPE:PROFILE",
+            help="Users of a kind; may be repeated.",
+        ),
+        click.option(
+            "--users", type=click.IntRange(min=1), help="Users, all of one --client type and --profile."
+        ),
+        click.option("--client", help=f"Client type; default: {DEFAULT_CLIENT}."),
+        click.option("--profile", help=f"Message profile; default: {DEFAULT_PROFILE}."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def campaign_options(only: Collection[str] | None = None) -> Callable[[Command], Command]:
+    """Keys of a campaign file, all or ``only`` some, as options of their names, with dashes or underscores."""
+
+    def with_them(command: Command) -> Command:
+        for option in reversed(_options(only)):
+            command = option(command)
+        return command
+
+    return with_them
+
+
+def own_groups(
+    groups: tuple[str, ...], users: int | None, client: str | None, profile: str | None
+) -> list[Group]:
+    """What ``--group``, ``--users``, ``--client`` and ``--profile`` say."""
+    own = [_parse_group(each) for each in groups]
+    if users is not None:
+        own.append(Group(users=users, client=client or DEFAULT_CLIENT, profile=profile or DEFAULT_PROFILE))
+    elif client or profile:
+        raise click.UsageError("--client and --profile say what --users are: give --users too")
+    return own
+
+
+def choose_campaign(
+    name: str | None, groups: list[Group], options: Mapping[str, object], default: str = DEFAULT_CAMPAIGN
+) -> Campaign:
+    """The file's campaign, or an empty one for groups of one's own, with the options that were given."""
+    if name is None and groups:
+        base = Campaign(name="command-line", title="users given on the command line")
+    else:
+        base = load_campaign(name or default)
+    if groups:
+        base = msgspec.structs.replace(base, groups=tuple(groups))
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    return with_options(base, given)
+
+
+def _options(only: Collection[str] | None) -> list[Callable[[Command], Command]]:
+    def wanted(keys: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        return ((key, value) for key, value in keys.items() if only is None or key in only)
+
+    return [
+        *(click.option(*_spellings(key), help=text) for key, text in wanted(_KEYS)),
+        *(click.option(*_spellings(key), multiple=True, help=text) for key, text in wanted(_LIST_KEYS)),
+        *(
+            click.option(*_spellings(key), type=click.Choice(choices), help=text)
+            for key, (choices, text) in wanted(_CHOICE_KEYS)
+        ),
+    ]
+
+
+def _spellings(key: str) -> list[str]:
+    return list(dict.fromkeys((f"--{key}", f"--{key.replace('-', '_')}")))
+
+
+def _parse_group(text: str) -> Group:
+    users, _, rest = text.partition(":")
+    client, _, profile = rest.partition(":")
+    if not (users.isdecimal() and client and profile):
+        raise ProfileError(
+            f"option: group: {text!r} is not N:TYPE:PROFILE, such as 50:{DEFAULT_CLIENT}:light"
+        )
+    return library.convert(
+        {"users": int(users), "client": client, "profile": profile}, Group, "option: group"
+    )
