@@ -115,6 +115,16 @@ class OutlookClient:
         return self._mailbox.store.poll_interval_s
 
     @property
+    def retries(self) -> int:
+        """How often to try again after a loss, as EcDoConnectEx said (pcRetry); known after log on."""
+        return self._mailbox.store.session.retries
+
+    @property
+    def retry_delay_s(self) -> float:
+        """How long to wait before each of these attempts (pcmsRetryDelay)."""
+        return self._mailbox.store.session.retry_delay_s
+
+    @property
     def synchronisation_delay_s(self) -> float:
         """Simulated time from a notification to fetching what it tells of; 0 in online mode."""
         return self._type.cached.synchronisation_delay_s if self._type.cached else 0.0

@@ -29,6 +29,14 @@ class Client(Protocol):
         """How often the server wants to be polled (``pcmsPollsMax``), in real seconds; known after log on."""
 
     @property
+    def retries(self) -> int:
+        """How often the server wants a client to try again that lost it; known after log on."""
+
+    @property
+    def retry_delay_s(self) -> float:
+        """How long such a client is to wait before each attempt."""
+
+    @property
     def synchronisation_delay_s(self) -> float:
         """Simulated time from a notification to fetching what it tells of; 0 to fetch at once."""
 

@@ -27,6 +27,7 @@ class Day:
     __slots__ = (
         "_around",
         "_closed",
+        "_has_begun",
         "_news_ns",
         "_number",
         "_origin_ns",
@@ -35,6 +36,7 @@ class Day:
         "_received",
         "_routines",
         "_schedule",
+        "_send_timer",
         "_sends",
         "_until_ns",
         "user",
@@ -47,6 +49,8 @@ class Day:
         self._around = around
         # Drawn before anybody connects, so that the day begins without a stall; the first is last.
         self._sends = list(reversed(schedule.sends(user.index)))
+        self._send_timer: Timer | None = None
+        self._has_begun = False
         self._routines = routines_of(user, schedule, around)
         self._origin_ns = 0
         self._news_ns: int | None = None
@@ -61,29 +65,52 @@ class Day:
 
     def begin(self, origin_ns: int, until_ns: int) -> None:
         """Starts the schedule: its times count from ``origin_ns``; from ``until_ns`` on nothing is sent."""
-        recorder = self._around.recorder
+        self._start(origin_ns, until_ns, None)
+
+    def leave(self) -> None:
+        """The user goes for a while: what would be due meanwhile was not planned, and nobody polls."""
+        self._around.recorder.plan("send_message", -len(self._sends))
+        for routine in self._routines.values():
+            routine.leave()
+        self.end_schedule()
+        self._stop_polling()
+        self._has_begun = False
+
+    def _join(self) -> None:
+        """Starts in the middle of a day that others have begun; what was due before is not planned."""
+        if self._around.day is None:
+            return
+        origin_ns, until_ns = self._around.day
+        now_ns = self._around.clock()
+        sends = self._schedule.sends(self.user.index)
+        self._sends = [send for send in reversed(sends) if origin_ns + send.due_ns >= now_ns]
+        self._start(origin_ns, until_ns, now_ns)
+
+    def _start(self, origin_ns: int, until_ns: int, since_ns: int | None) -> None:
+        self._has_begun = True
         self._origin_ns, self._until_ns = origin_ns, until_ns
-        recorder.plan("send_message", len(self._sends))
+        self._around.recorder.plan("send_message", len(self._sends))
         self._await_send()
         for routine in self._routines.values():
-            routine.begin(origin_ns)
+            routine.begin(origin_ns, since_ns)
         if self._closed and self.user.group.profile.sent_per_day:
             self._send_closed()
 
     def end_schedule(self) -> None:
         """Nothing new is sent, browsed, posted or published; polls and reactions go on."""
         self._sends.clear()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
         for routine in self._routines.values():
             routine.end_schedule()
         self._until_ns = 0
 
     def _await_send(self) -> None:
         if self._sends:
-            self._around.timers.at(self._origin_ns + self._sends[-1].due_ns, self._send_due)
+            due_ns = self._origin_ns + self._sends[-1].due_ns
+            self._send_timer = self._around.timers.at(due_ns, self._send_due)
 
     def _send_due(self, due_ns: int, fired_ns: int) -> None:
-        if not self._sends:
-            return
         number = self._sends.pop().number
         self._around.recorder.lag("send_message", due_ns, fired_ns)
         self.user.begin("send_message", due_ns, "mail", lambda client: self._send(client, number, due_ns))
@@ -106,12 +133,14 @@ class Day:
 
     async def _send(self, client: Client, number: int, due_ns: int) -> None:
         user, around = self.user, self._around
-        planned = self._schedule.message(user.index, number)
+        present = around.present
+        planned = self._schedule.message(user.index, number, present)
         recipients = tuple(around.account(index) for index in planned.recipients)
         message = OutgoingMessage(planned.key, recipients, planned.size)
         attempt = await user.perform("send_message", due_ns, self._compose(client, message))
         if attempt.error is None:
-            around.recorder.submitted(message.key, len(recipients), attempt.sample.ended_ns)
+            copies = sum(present is None or index < present for index in planned.recipients)
+            around.recorder.submitted(message.key, copies, attempt.sample.ended_ns)
 
     async def _compose(self, client: Client, message: OutgoingMessage) -> None:
         """Resolving is an operation of its own within sending, due when the user comes to it."""
@@ -206,6 +235,8 @@ class Day:
             )
 
         self._around.reactions -= 1
+        if self.user.state == "away":
+            return
         self._arrive("read_message", due_ns, fired_ns)
         self.user.begin("read_message", due_ns, "mail", read)
 
@@ -214,6 +245,8 @@ class Day:
             await self.user.perform("delete_message", due_ns, client.delete_message(message.message_id))
 
         self._around.reactions -= 1
+        if self.user.state == "away":
+            return
         self._arrive("delete_message", due_ns, fired_ns)
         self.user.begin("delete_message", due_ns, "mail", delete)
 
@@ -253,6 +286,8 @@ class Day:
         if self._public_news_ns is not None:
             self._fetch_public_news(self._public_news_ns)
         self._start_polling()
+        if not self._has_begun:
+            self._join()
         if self.user.group.client.public_folder.free_busy == "publish":
             self._around.recorder.plan("publish_free_busy")
             self._routines["publish_free_busy"].do(self._around.clock(), publish_free_busy)
@@ -289,10 +324,13 @@ class Day:
             self._start_polling()
 
     def _start_polling(self) -> None:
-        if self._poll is not None:
-            self._poll.cancel()
-            self._poll = None
+        self._stop_polling()
         client = self.user.client
         if client is not None and not client.notifies:
             due_ns = self._around.clock() + self._poll_interval_ns(client)
             self._poll = self._around.timers.at(due_ns, self._poll_due)
+
+    def _stop_polling(self) -> None:
+        if self._poll is not None:
+            self._poll.cancel()
+            self._poll = None

@@ -5,6 +5,7 @@ from functools import partial
 
 from loadgen.engine.client import Client
 from loadgen.engine.surroundings import Surroundings
+from loadgen.engine.timers import Timer
 from loadgen.engine.user import Connection, User
 from loadgen.workload.arrival import Schedule
 
@@ -14,7 +15,7 @@ Deed = Callable[[Client], Awaitable[None]]
 class Routine:
     """One kind of work of one user: ``due`` are times from the start of the day, and what to do then."""
 
-    __slots__ = ("_around", "_connection", "_due", "_operation", "_origin_ns", "_user")
+    __slots__ = ("_around", "_connection", "_day", "_due", "_operation", "_origin_ns", "_timer", "_user")
 
     def __init__(
         self,
@@ -28,18 +29,30 @@ class Routine:
         self._around = around
         self._operation = operation
         self._connection = connection
-        self._due = list(due)[::-1]  # the first is last
+        self._day = list(due)[::-1]  # the first is last
+        self._due: list[tuple[int, Deed]] = []
         self._origin_ns = 0
+        self._timer: Timer | None = None
 
-    def begin(self, origin_ns: int) -> None:
-        """Starts the schedule: its times count from ``origin_ns``."""
+    def begin(self, origin_ns: int, since_ns: int | None = None) -> None:
+        """Starts the schedule: its times count from ``origin_ns``; none from before ``since_ns``."""
         self._origin_ns = origin_ns
+        self._due = [
+            (due_ns, deed) for due_ns, deed in self._day if since_ns is None or origin_ns + due_ns >= since_ns
+        ]
         self._around.recorder.plan(self._operation, len(self._due))
         self._await_next()
 
     def end_schedule(self) -> None:
         """Nothing more becomes due."""
         self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def leave(self) -> None:
+        """Nothing more becomes due, nor was it planned: the user is not there to do it."""
+        self._around.recorder.plan(self._operation, -len(self._due))
+        self.end_schedule()
 
     def do(self, due_ns: int, deed: Deed) -> None:
         """Does a piece of this work when it has its turn."""
@@ -51,11 +64,9 @@ class Routine:
 
     def _await_next(self) -> None:
         if self._due:
-            self._around.timers.at(self._origin_ns + self._due[-1][0], self._fall_due)
+            self._timer = self._around.timers.at(self._origin_ns + self._due[-1][0], self._fall_due)
 
     def _fall_due(self, due_ns: int, fired_ns: int) -> None:
-        if not self._due:
-            return
         _, deed = self._due.pop()
         self._around.recorder.lag(self._operation, due_ns, fired_ns)
         self.do(due_ns, deed)

@@ -61,6 +61,12 @@ class Surroundings:
         """How much faster than real time users poll; see :func:`loadgen.engine.phases.poll_speed`."""
         self.admission = Admission(capacity)
         self.gate = Gate()
+        self.logged_on = 0
+        """How many of the shard's users are logged on."""
+        self.present: int | None = None
+        """How many users of the population there are to be, from the first on; None for all."""
+        self.day: tuple[int, int] | None = None
+        """The measured phase that has begun or is about to, from when until when: who comes, joins it."""
         self.reactions = 0
         """Messages that users will read or delete when they have thought long enough."""
         self.bug: BaseException | None = None

@@ -7,8 +7,9 @@ from random import Random
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from loadgen.engine.client import Client
+from loadgen.engine.returning import RetryAdvice, reconnect_waits
 from loadgen.engine.surroundings import Surroundings
-from loadgen.errors import ConnectionLost, PeerError
+from loadgen.errors import ConnectionLost, PeerError, limits_of
 from loadgen.measure.recorder import TrafficKind
 from loadgen.measure.sample import OK, Sample
 from loadgen.workload.campaign import UserGroup
@@ -19,10 +20,7 @@ Connection = Literal["mail", "directory", "public_folder"]
 CONNECTIONS: Final[tuple[Connection, ...]] = get_args(Connection)
 Work = Callable[[Client], Coroutine[Any, Any, None]]
 
-FIRST_RETRY_S: Final = 1.0
-LONGEST_RETRY_S: Final = 60.0
 _SENDING: Final[dict[str, TrafficKind]] = {"send_message": "sending", "resolve_names": "sending"}
-"""After a loss a user tries again after 1 s, doubled up to a minute; each is drawn from its half on."""
 
 
 class Attempt(NamedTuple, Generic[T]):
@@ -42,9 +40,13 @@ class User:
     """The state of one user. Idle, it owns no task; its timers stand in the shard's one heap."""
 
     __slots__ = (
+        "_advice",
         "_around",
+        "_leaving",
         "_octets",
         "_reconnecting",
+        "_returning",
+        "_state",
         "_turns",
         "background",
         "client",
@@ -55,19 +57,24 @@ class User:
         "on_logged_on",
         "on_notify",
         "on_public_news",
+        "reconnects",
+        "refusal",
         "starting",
-        "state",
         "working",
     )
 
     def __init__(self, index: int, group: UserGroup, around: Surroundings) -> None:
         self.index = index
         self.group = group
-        self.state: State = "away"
+        self._state: State = "away"
+        self.refusal: PeerError | None = None
+        """Why the user is refused, while he is."""
         self.starting = False
         self.client: Client | None = None
         self.logged_on_ns = 0
         self.connections_lost = 0
+        self.reconnects = 0
+        """How often he came back after a loss."""
         self.on_notify: Callable[[], None] = _nothing
         self.on_public_news: Callable[[], None] = _nothing
         self.on_logged_on: Callable[[], None] = _nothing
@@ -79,17 +86,54 @@ class User:
         self._around = around
         self._turns = {connection: asyncio.Lock() for connection in CONNECTIONS}
         self._reconnecting: asyncio.Task[None] | None = None
+        self._leaving = self._returning = False
+        self._advice = RetryAdvice()
+
+    @property
+    def state(self) -> State:
+        """Where the user is on his way through the run."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._around.logged_on += (state == "logged_on") - (self._state == "logged_on")
+        self._state = state
+        if state != "refused":
+            self.refusal = None
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether all of his steady connections are open."""
+        if self.state != "logged_on" or self.client is None:
+            return False
+        steady = self.group.client.connections
+        there = self.client.virtual_connections
+        return all(there.get(purpose, 0) >= getattr(steady, purpose) for purpose in CONNECTIONS)
 
     async def log_on(self, due_ns: int, *, startup: bool) -> str:
         """Opens all connections, those of start-up too if asked; returns the reason if refused, else "".
 
-        A user who is refused the first time stays away: he counts as refused, and whoever pays for it knows.
+        A user who is refused closes what he had opened and stays away: he counts as refused, and whoever
+        pays for it knows. One who has logged on meanwhile, or has gone, is left alone.
         """
         async with self._every_turn():
-            attempt = await self._open(due_ns, startup=startup)
-        if attempt.error is not None:
-            self.state = "refused"
+            if self.state not in ("away", "refused"):
+                return ""
+            attempt = await self._try(due_ns, startup=startup)
         return attempt.text
+
+    async def start_again(self, due_ns: int, *, startup: bool) -> None:
+        """Logs off and on again, as one who closes his Outlook and opens it anew; his work waits."""
+        async with self._every_turn():
+            if self.state != "logged_on":
+                return
+            self._returning = True
+            try:
+                async with self._around.gate:
+                    await self._take_leave(due_ns)
+                await self._try(self._around.clock(), startup=startup)
+            finally:
+                self._returning = False
 
     async def end_startup(self) -> None:
         """Closes what only starting needed; does nothing if there is nothing to close."""
@@ -119,7 +163,7 @@ class User:
     @property
     def is_at_work(self) -> bool:
         """Whether the user has a day: logged on, or on the way back."""
-        return self.state in ("logged_on", "lost")
+        return self.state in ("logged_on", "lost") or self._returning
 
     async def attempt(self, operation: str, due_ns: int, work: Awaitable[T]) -> Attempt[T]:
         """Times one operation and catches the peer's errors; recording is the caller's."""
@@ -158,26 +202,38 @@ class User:
             group = self.group
             self._around.recorder.traffic(group.client.name, group.profile.name, kind, moved, seconds)
 
-    async def log_off(self, due_ns: int) -> None:
-        """Takes leave when what is under way has ended; a user who is not logged on just goes."""
+    async def log_off(self, due_ns: int, *, for_good: bool = True) -> None:
+        """Takes leave when what is under way has ended; a user who is not logged on just goes.
+
+        Unless it is ``for_good`` he may log on again.
+        """
         if self._reconnecting is not None:
             self._reconnecting.cancel()
         async with self._every_turn(), self._around.gate:
-            if self.state == "logged_on" and self.client is not None:
-                self.on_notify = self.on_public_news = _nothing
-                self._around.recorder.plan("log_off")
-                attempt = await self.perform("log_off", due_ns, self.client.log_off())
-                if attempt.error is not None:
-                    self.client.abort()
+            if self.state == "logged_on":
+                await self._take_leave(due_ns)
             elif self.client is not None:
                 self.client.abort()
-        self._leave()
+            self._leave()
+            if not for_good:
+                self.state = "away"
 
     def abort(self) -> None:
         """Cuts every connection at once."""
         if self.client is not None:
             self.client.abort()
         self._leave()
+
+    async def _take_leave(self, due_ns: int) -> None:
+        """Logs off from everything; what the servers still have to tell no longer matters."""
+        if self.client is None:
+            return
+        self._leaving = True
+        self._around.recorder.plan("log_off")
+        attempt = await self.perform("log_off", due_ns, self.client.log_off())
+        if attempt.error is not None:
+            self.client.abort()
+        self.starting = False
 
     async def _in_turn(self, operation: str, due_ns: int, connection: Connection, work: Work) -> None:
         try:
@@ -191,9 +247,15 @@ class User:
         finally:
             self._around.admission.leave(operation)
 
+    async def _try(self, due_ns: int, *, startup: bool) -> Attempt[None]:
+        attempt = await self._open(due_ns, startup=startup)
+        if attempt.error is not None:
+            self.state, self.refusal = "refused", attempt.error
+        return attempt
+
     async def _open(self, due_ns: int, *, startup: bool) -> Attempt[None]:
         around = self._around
-        self.state = "logging_on"
+        self.state, self._leaving = "logging_on", False
         self._octets = 0
         self.client = client = around.connect(
             around.account(self.index),
@@ -210,9 +272,10 @@ class User:
             if attempt.error is not None:
                 client.abort()
                 self.client = None
-                self._event("log_on_failed", attempt.text)
+                self._note_refusal(attempt.error)
                 return attempt
             self.state, self.starting = "logged_on", startup and self._has_startup
+            self._advice = RetryAdvice(client.retries, client.retry_delay_s)
             self.logged_on_ns = attempt.sample.ended_ns
         self.on_logged_on()
         return attempt
@@ -229,10 +292,12 @@ class User:
         return _SENDING.get(operation, "receiving")
 
     def _notified(self) -> None:
-        self.on_notify()
+        if not self._leaving:
+            self.on_notify()
 
     def _told_public_news(self) -> None:
-        self.on_public_news()
+        if not self._leaving:
+            self.on_public_news()
 
     @asynccontextmanager
     async def _every_turn(self) -> AsyncIterator[None]:
@@ -257,16 +322,19 @@ class User:
             if self.client is not None:
                 self.mark_traffic(self.background)
                 self.client.abort()
-        draw = Random(self.index)
-        delay_s = FIRST_RETRY_S
-        async with self._every_turn():
-            while True:
-                await asyncio.sleep(delay_s * (0.5 + draw.random() / 2))
-                attempt = await self._open(self._around.clock(), startup=False)
-                if attempt.error is None:
-                    break
-                self.state = "lost"
-                delay_s = min(2 * delay_s, LONGEST_RETRY_S)
+        waits = reconnect_waits(self._advice, Random(f"{self.index}/{self.reconnects}"))
+        self._returning = True
+        try:
+            async with self._every_turn():
+                for wait_s in waits:
+                    await asyncio.sleep(wait_s)
+                    attempt = await self._open(self._around.clock(), startup=False)
+                    if attempt.error is None:
+                        break
+                    self.state = "lost"
+        finally:
+            self._returning = False
+        self.reconnects += 1
         self._event("reconnected", "")
         self._reconnecting = None
 
@@ -276,8 +344,15 @@ class User:
         if self.state not in ("refused", "lost"):
             self.state = "gone"
 
-    def _event(self, kind: str, text: str) -> None:
-        self._around.recorder.event(self._around.clock(), kind, text, self.index)
+    def _note_refusal(self, error: PeerError) -> None:
+        around = self._around
+        text = str(error) or type(error).__name__
+        limits = limits_of(error)
+        self._event("log_on_failed", text, "|".join(limits) or None)
+        around.recorder.refused(around.clock(), text, limits, self.index, around.logged_on)
+
+    def _event(self, kind: str, text: str, limit: str | None = None) -> None:
+        self._around.recorder.event(self._around.clock(), kind, text, self.index, limit)
 
 
 def _nothing() -> None:

@@ -121,6 +121,11 @@ def ramp(in_s: float) -> None:
     _the_host().call(lambda shard: shard.population.ramp(shard.after(in_s)))
 
 
+def scale(users: int, in_s: float, per_s: float) -> None:
+    """Logs the first ``users`` of the whole population on and all others off, at ``per_s``."""
+    _the_host().call(lambda shard: shard.population.scale(users, shard.after(in_s), per_s))
+
+
 def end_startup() -> None:
     """Closes start-up connections as they have been held long enough."""
     _the_host().call(lambda shard: shard.population.end_startup(shard.after(0)))

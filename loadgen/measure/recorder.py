@@ -76,17 +76,40 @@ class Event(msgspec.Struct, frozen=True):
     kind: str
     text: str
     user: int | None = None
+    limit: str | None = None
+    """The limit that a refusal means; while that is not known, those that it may mean, ``|`` between them."""
+
+
+class Refusal(msgspec.Struct):
+    """Attempts to log on that failed in one way, of which the first stands for all.
+
+    ``limits`` are those that it may mean (:func:`loadgen.errors.limits_of`), ``users_logged_on`` how many of
+    the shard's users were when it came.
+    """
+
+    limits: tuple[str, ...]
+    count: int
+    first_ns: int
+    user: int
+    users_logged_on: int
+    error: str
 
 
 class Gauges(msgspec.Struct, kw_only=True):
     """State of one shard at the end of an interval. ``*_total`` counts since the start of the run."""
 
     users_logged_on: int = 0
+    users_admitted: int = 0
+    """Of those logged on, who has all of his steady connections open."""
     users_refused_total: int = 0
+    users_refused_by: dict[str, int] = {}
+    """The same by what may have refused them: names of limits with ``|`` between them, "" if none."""
     users_lost_total: int = 0
     virtual_connections: dict[str, int] = {}
     """Open virtual connections by purpose: mail, public_folder, directory, referral."""
     connections_lost_total: int = 0
+    reconnects_total: int = 0
+    """How often users came back after a loss."""
     unfinished: int = 0
     """Operations waiting and running."""
     busy: float = 0.0
@@ -124,6 +147,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     arrived: list[Arrived] = []
     events: list[Event] = []
     events_dropped: int = 0
+    refusals: list[Refusal] = []
     gauges: Gauges = msgspec.field(default_factory=Gauges)
 
 
@@ -137,6 +161,7 @@ class _Books:
         "events_dropped",
         "failures",
         "histograms",
+        "refusals",
         "submitted",
         "traffic",
     )
@@ -153,6 +178,7 @@ class _Books:
         self.submitted: list[Submitted] = []
         self.arrived: list[Arrived] = []
         self.events: list[Event] = []
+        self.refusals: dict[tuple[str, ...], Refusal] = {}
         self.events_dropped = 0
 
     def histogram(self, tag: str) -> Histogram:
@@ -264,10 +290,22 @@ class Recorder:
         """Notes that a user was told of a message, for the ledger of deliveries."""
         self._books.arrived.append(Arrived(key, user, at_ns))
 
-    def event(self, at_ns: int, kind: str, text: str, user: int | None = None) -> None:
+    def refused(
+        self, at_ns: int, error: str, limits: tuple[str, ...], user: int, users_logged_on: int
+    ) -> None:
+        """Notes an attempt to log on that failed; see :class:`Refusal`."""
+        refusals = self._books.refusals
+        if limits in refusals:
+            refusals[limits].count += 1
+        else:
+            refusals[limits] = Refusal(limits, 1, at_ns, user, users_logged_on, error[:EXAMPLE_LENGTH])
+
+    def event(
+        self, at_ns: int, kind: str, text: str, user: int | None = None, limit: str | None = None
+    ) -> None:
         """Notes something for ``events.jsonl``; of an interval :data:`EVENTS_PER_INTERVAL` are kept."""
         if len(self._books.events) < EVENTS_PER_INTERVAL:
-            self._books.events.append(Event(at_ns, kind, text[:EXAMPLE_LENGTH], user))
+            self._books.events.append(Event(at_ns, kind, text[:EXAMPLE_LENGTH], user, limit))
         else:
             self._books.events_dropped += 1
 
@@ -286,6 +324,7 @@ class Recorder:
             arrived=books.arrived,
             events=books.events,
             events_dropped=books.events_dropped,
+            refusals=list(books.refusals.values()),
             gauges=gauges or Gauges(),
         )
         self._started_ns = now_ns

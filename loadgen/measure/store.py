@@ -38,8 +38,11 @@ TIMESERIES_HEADER: Final = (
     "length_s",
     "phase",
     "users_logged_on",
+    "users_admitted",
+    "users_refused",
     "virtual_connections",
     "connections_lost",
+    "reconnects",
     "unfinished",
     "busy",
     "lag_p99_ms",
@@ -201,8 +204,11 @@ class RunStore:
             f"{(ended_ns - started_ns) / _NS_PER_S:.3f}",
             phase,
             interval.users_logged_on,
+            interval.users_admitted,
+            interval.users_refused,
             interval.virtual_connections,
             interval.connections_lost,
+            interval.reconnects,
             sum(each.unfinished for each in gauges),
             f"{max((each.busy for each in gauges), default=0.0):.3f}",
             _ms(lag.percentiles_us((99,)).get(99)),
@@ -227,7 +233,14 @@ class RunStore:
             for failure in snapshot.failures
         ]
         lines += [
-            self._event_line(event.at_ns, event.kind, event.text, shard=snapshot.shard, user=event.user)
+            self._event_line(
+                event.at_ns,
+                event.kind,
+                event.text,
+                shard=snapshot.shard,
+                user=event.user,
+                limit=event.limit,
+            )
             for event in snapshot.events
         ]
         if snapshot.events_dropped:

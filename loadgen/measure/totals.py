@@ -1,5 +1,6 @@
 """Snapshots of all shards, added up: what progress shows, thresholds judge and the summary is made of."""
 
+from collections import Counter as CountsByName
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -88,6 +89,24 @@ class Totals:
     def users_logged_on(self) -> int:
         """Users that are logged on now, in all shards."""
         return sum(gauges.users_logged_on for gauges in self.gauges.values())
+
+    @property
+    def users_admitted(self) -> int:
+        """Users with all of their steady connections open now, in all shards."""
+        return sum(gauges.users_admitted for gauges in self.gauges.values())
+
+    @property
+    def users_refused_by(self) -> dict[str, int]:
+        """Users that could not log on so far, by the limits that this may mean; see :class:`Gauges`."""
+        found: CountsByName[str] = CountsByName()
+        for gauges in self.gauges.values():
+            found.update(gauges.users_refused_by)
+        return dict(found)
+
+    @property
+    def reconnects(self) -> int:
+        """How often users came back after a loss, so far."""
+        return sum(gauges.reconnects_total for gauges in self.gauges.values())
 
     @property
     def users_refused(self) -> int:

@@ -59,6 +59,7 @@ class Schedule:
         self._day_s = float(campaign.day)
         self._speed = campaign.speed
         self._ramp_ns = _ns(campaign.ramp)
+        self._session_ns = _ns(campaign.session_length / campaign.speed)
         self._start_ns = -_ns(campaign.warmup)
         self._end_ns = _ns(campaign.duration_s)
         groups = population.groups
@@ -73,6 +74,10 @@ class Schedule:
         users nor a worker's share comes as one block.
         """
         return int(user * _GOLDEN_RATIO % 1 * self._ramp_ns)
+
+    def session_ns(self, user: int) -> int:
+        """When a user's first session of the day ends; sessions of all users are spread as the ramp is."""
+        return int(user * _GOLDEN_RATIO % 1 * self._session_ns)
 
     def sends(self, user: int) -> list[Send]:
         """What a user sends in warm-up and measured phase, by due time; nothing for the closed shape.

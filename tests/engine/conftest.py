@@ -110,6 +110,14 @@ class FakeClient:
         return self.world.poll_interval_s
 
     @property
+    def retries(self) -> int:
+        return self.world.retries
+
+    @property
+    def retry_delay_s(self) -> float:
+        return self.world.retry_delay_s
+
+    @property
     def synchronisation_delay_s(self) -> float:
         return self.world.synchronisation_delay_s
 
@@ -188,6 +196,8 @@ class World:
         self.octets: dict[str, int] = {}
         self.notifies = True
         self.poll_interval_s = 60.0
+        self.retries = 0
+        self.retry_delay_s = 0.0
         self.synchronisation_delay_s = 0.0
         self.calls: list[tuple[str, int, int]] = []
         self.clients: list[FakeClient] = []

@@ -48,7 +48,7 @@ class FixedSchedule:
     def publications(self, user):
         return self._publications
 
-    def message(self, user, number):
+    def message(self, user, number, present=None):
         return PlannedMessage(f"1.{user}.{number}", (1 if user == 0 else 0,), 50_000)
 
     def think_times(self, user, key):
