@@ -91,7 +91,7 @@ def population_options(command: Command) -> Command:
 
 
 def campaign_options(only: Collection[str] | None = None) -> Callable[[Command], Command]:
-    """Keys of a campaign file, all or ``only`` some, as options of their names, with dashes or underscores."""
+    """Keys of a campaign file, all or ``only`` some, as options; with dashes or underscores."""
 
     def with_them(command: Command) -> Command:
         for option in reversed(_options(only)):

@@ -7,6 +7,7 @@ import click
 
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.mock import mock
+from loadgen.cli.plan import plan
 from loadgen.cli.profiles import profiles
 from loadgen.cli.run import run
 from loadgen.cli.users import users
@@ -24,6 +25,7 @@ EPILOG: Final = """\b
 Examples:
   loadgen run                          100 users, a day in 45 seconds, against a mock organisation
   loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
+  loadgen plan --users 10000           what they cost, and which limit comes first
   loadgen mock --users 500             serve a mock organisation until interrupted
   loadgen profiles list                what there is to choose from
 
@@ -63,7 +65,7 @@ def main() -> None:
     """
 
 
-for command in (run, mock, profiles, users):
+for command in (run, plan, mock, profiles, users):
     main.add_command(command)
 
 

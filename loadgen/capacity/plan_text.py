@@ -1,0 +1,191 @@
+"""A plan as text, in tables of at most 80 columns."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console, ConsoleRenderable, Group
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.capacity.ceilings import Ceiling
+from loadgen.capacity.per_server import KB951764_PORTS
+from loadgen.capacity.plan import Plan, UserCost, first_limit
+from loadgen.report.layout import NO_FIGURE, output_console, plain, table, titled
+
+_LIMIT_TITLES: Final = {
+    "ports": "ports",
+    "context_handles": "context handles",
+    "memory": "memory (connections)",
+    "request_queue": "request queue",
+    "nspi_sessions": "NSPI sessions a user",
+    "mapi_sessions": "MAPI sessions a user",
+    "front_end_contexts": "front-end contexts",
+    "nonpaged_pool": "non-paged pool (TCP)",
+}
+_COLUMN_TITLES: Final = {
+    "client_to_cas": "client to CAS",
+    "cas_to_stores": "CAS to stores",
+    "cas_to_dsproxy": "CAS to DSProxy",
+    "cas_to_referral": "CAS to referral",
+    "cas_total": "CAS total",
+    "store": "store",
+    "dsproxy": "DSProxy",
+    "referral": "referral",
+    "mailbox_total": "mailbox total",
+    "public_store": "public folders",
+    "directory": "DSProxy to GC",
+}
+_ROLE_TITLES: Final = {
+    "reverse_proxy": "reverse proxy",
+    "client_access": "client access",
+    "mailbox": "mailbox",
+    "public_folders": "public folders",
+    "global_catalog": "global catalog",
+}
+
+
+def show(plan: Plan, console: Console | None = None) -> None:
+    """Prints a plan, by default to standard output."""
+    (console or output_console()).print(screen(plan), crop=False)
+
+
+def screen(plan: Plan) -> ConsoleRenderable:
+    """All parts of a plan."""
+    parts: list[ConsoleRenderable] = [
+        plain(f"{plan.users:,} users on {plan.topology}, limits x {plan.limit_scale:g}", "bold"),
+        *(plain(f"  {group.users:,} {group.client}, {group.profile}") for group in plan.groups),
+        titled("TCP connections", _connections(plan)),
+        titled("In use", _uses(plan)),
+        titled("What one user costs, and how many of them fit by that alone", *map(_cost, plan.costs)),
+        titled(
+            f"Which limit stops which number of users ({'all starting' if plan.startup else 'steady'})",
+            _ceilings(plan),
+            Text(_first(plan)),
+        ),
+        titled("Source addresses of client access servers", *_addresses(plan)),
+        titled("All users come back at once, or nearly", *_reconnect(plan)),
+        titled("Work, per second", _work(plan)),
+        titled("Bytes, if all were clients of one row of the white paper's table", _traffic(plan)),
+    ]
+    if plan.needed:
+        parts.append(_needed(plan))
+    return Group(*parts)
+
+
+def _connections(plan: Plan) -> Table:
+    found = table("steady", "start-up", "LoadGen's view")
+    for column, pair in plan.connections.items():
+        seen = plan.as_loadgen.connections[column]
+        found.add_row(_COLUMN_TITLES[column], f"{pair.steady:,}", f"{pair.startup:,}", f"{seen:,}")
+    return found
+
+
+def _uses(plan: Plan) -> Table:
+    found = table("steady", "start-up", "of", "steady %", texts=("server", "what"))
+    for server in plan.servers:
+        name = server.name
+        for use in server.uses:
+            if not (use.startup or use.of):
+                continue
+            share = f"{100 * use.steady / use.of:.1f}" if use.of else NO_FIGURE
+            row = (f"{use.steady:,}", f"{use.startup:,}", _figure(use.of), share)
+            found.add_row(plain(name), _LIMIT_TITLES[use.limit], *row)
+            name = ""
+        if server.time_wait_ports:
+            found.add_row("", "  then in TIME_WAIT", f"{server.time_wait_ports:,}")
+    return found
+
+
+def _cost(cost: UserCost) -> ConsoleRenderable:
+    lines = [
+        f"{cost.client}: {cost.connections.steady} TCP connections at the CAS, {cost.connections.startup} "
+        f"at start-up; {cost.memory_kb.steady} KB of its memory, {cost.memory_kb.startup} at start-up."
+    ]
+    if cost.per_address:
+        fits = ", ".join(f"{count:,} {name}" for name, count in cost.per_address.items())
+        lines.append(f"  A source address of the CAS carries {fits}.")
+    if cost.per_dsproxy_address is not None:
+        lines.append(f"  One of DSProxy carries {cost.per_dsproxy_address:,}.")
+    if cost.per_store is not None:
+        both = cost.per_store_with_public_folders
+        lines.append(
+            f"  Handles of one store: {cost.per_store:,}, or {_figure(both)} with public folders in it."
+        )
+    lines.append(
+        f"  {cost.users:,} users take {cost.users * cost.memory_kb.steady / 1e6:,.2f} GB of memory on CAS."
+    )
+    return Group(*map(plain, lines))
+
+
+def _ceilings(plan: Plan) -> Table:
+    found = table("of", "users", texts=("limit", "server"))
+    for number, each in enumerate(plan.ceilings):
+        row = (_LIMIT_TITLES[each.limit], plain(each.server), f"{each.of:,}", f"{each.users:,}")
+        found.add_row(*row, style="bold" if number == 0 else "")
+    return found
+
+
+def _first(plan: Plan) -> str:
+    first, seen = first_limit(plan), plan.as_loadgen
+    if first is None:
+        return "No limit of this topology ever stops these users."
+    text = f"First: {_named(first)}, at {first.users:,} users."
+    if seen.first_limit is not None:
+        text += f" As LoadGen sees them: {_named(seen.first_limit)}, at {seen.first_limit.users:,} users"
+        text += f", {seen.factor:.3g} times as many." if seen.factor else "."
+    return text
+
+
+def _named(ceiling: Ceiling) -> str:
+    return f"{_LIMIT_TITLES[ceiling.limit]} of {ceiling.server}"
+
+
+def _addresses(plan: Plan) -> Iterator[ConsoleRenderable]:
+    for each in plan.addresses:
+        yield plain(
+            f"{each.server}: {each.connections:,} connections need {each.by_division} of {KB951764_PORTS:,} "
+            f"ports by division, {each.by_kb951764} by KB951764's formula."
+        )
+
+
+def _reconnect(plan: Plan) -> Iterator[ConsoleRenderable]:
+    for each in plan.reconnect:
+        when = f"within {each.spread_s:g} s: {each.per_s:,.0f}/s" if each.spread_s else "at once"
+        text = f"{each.server}: {each.connections:,} connections {when}"
+        if each.queue_of:
+            text += f", {each.connections / each.queue_of:,.3g} times the request queue of {each.queue_of:,}"
+            text += f"; at most {each.queue_peak:,} wait, {each.refused:,} are refused"
+        yield plain(f"{text}. Ports with those in TIME_WAIT: {each.ports_with_time_wait:,}.")
+
+
+def _work(plan: Plan) -> Table:
+    found = table("users", "pings", "RPC", "RPC to log on", texts=("server", "role"))
+    for each in plan.servers:
+        calls = f"{each.rpc_per_s:,.1f}" if each.rpc_per_s else NO_FIGURE
+        pings = f"{each.pings_per_s:,.1f}" if each.pings_per_s else NO_FIGURE
+        total = f"{each.log_on_rpc:,}" if each.log_on_rpc else NO_FIGURE
+        found.add_row(plain(each.name), _ROLE_TITLES[each.role], f"{each.users:,}", pings, calls, total)
+    return found
+
+
+def _traffic(plan: Plan) -> Table:
+    found = table("mean kB/s", "mean Mb/s", "peak Mb/s")
+    for each in plan.traffic:
+        found.add_row(
+            each.row, f"{each.kb_per_s:,.1f}", f"{each.mbit_per_s:,.2f}", f"{each.peak_mbit_per_s:,.1f}"
+        )
+    return found
+
+
+def _needed(plan: Plan) -> ConsoleRenderable:
+    if plan.needed is None:
+        return Text()
+    found = table("servers", "or addresses on each")
+    for role, count in plan.needed.servers.items():
+        addresses = plan.needed.source_addresses.get(role, 1)
+        found.add_row(_ROLE_TITLES[role], _figure(count), _figure(addresses))
+    return titled(f"Smallest numbers for {plan.needed.users:,} users of this mix", found)
+
+
+def _figure(number: int | None) -> str:
+    return NO_FIGURE if number is None else f"{number:,}"
