@@ -6,10 +6,11 @@ import click
 import msgspec
 
 from loadgen.errors import LoadgenError, ProfileError
+from mock_server.child import CannotListen
 from mock_server.organisation import Organisation, describe
-from mock_server.supervisor import CannotListen, Supervisor
+from mock_server.supervisor import Supervisor
 from mock_server.topology import Topology
-from mock_server.topology_file import built_in_names, parse_change, read_topology
+from mock_server.topology_file import TopologySource, built_in_names, parse_change
 
 _HELP = f"""Serve a mock Exchange organisation until interrupted.
 
@@ -50,13 +51,14 @@ def command(
     overrides = dict(parse_change(change) for change in changes)
     if users is not None:
         overrides["accounts.count"] = users
-    chosen = read_topology(topology, base_address=base_address, changes=overrides)
+    source = TopologySource(topology, base_address, overrides)
+    chosen = source.read()
     if check:
         click.echo(msgspec.json.encode(chosen) if as_json else f"{topology}: ok")
         return
     if verbose:
         click.echo(f"starting the mock organisation: {chosen.processes} processes", err=True)
-    asyncio.run(_serve(chosen, as_json=as_json))
+    asyncio.run(_serve(chosen, source, as_json=as_json))
 
 
 def main() -> int:
@@ -72,14 +74,14 @@ def main() -> int:
     return 0
 
 
-async def _serve(topology: Topology, *, as_json: bool) -> None:
+async def _serve(topology: Topology, source: TopologySource, *, as_json: bool) -> None:
     organisation = describe(topology)
 
     def announce() -> None:
         line = msgspec.json.encode(organisation).decode() if as_json else _text(topology, organisation)
         click.echo(line)
 
-    await Supervisor(topology, announce).run()
+    await Supervisor(topology, announce, source).run()
 
 
 def _text(topology: Topology, organisation: Organisation) -> str:

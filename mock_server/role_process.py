@@ -1,8 +1,8 @@
 """One process of the mock, as the supervisor starts it: its task comes in, its reports go out.
 
 The first line of standard input is a :class:`Task`; the first line of standard output is a :class:`Started`,
-and then each line in asks for a report. When standard input ends, so does the process, which thus never
-outlives its supervisor.
+and then each line in is a question, to which a line out is the answer. When standard input ends, so does the
+process, which thus never outlives its supervisor.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,6 +19,7 @@ import uvloop
 
 from mock_server.counters import merged
 from mock_server.directory import Directory
+from mock_server.faults import Delays
 from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
@@ -26,10 +27,17 @@ from mock_server.roles.global_catalog import global_catalog_roles
 from mock_server.roles.public_folders import public_folder_roles
 from mock_server.roles.referral import referral_roles
 from mock_server.roles.role import Role
+from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.roles.store import store_roles
 from mock_server.topology import Topology
 
 RoleName = Literal["client_access", "mailbox", "public_folders", "global_catalog"]
+
+REPORT: Final = b""
+"""Asks for :class:`~mock_server.counters.RoleCounters`."""
+
+DELAYS: Final = b"delays"
+"""Asks for :class:`~mock_server.faults.Delays`."""
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -78,15 +86,17 @@ def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tupl
 
 
 class _Control(asyncio.Protocol):
-    """Standard input: a line asks for a report, and its end for ours."""
+    """Standard input: a line asks for what ``answers`` tell, and its end for ours."""
 
-    def __init__(self, report: Callable[[], bytes], end: asyncio.Event) -> None:
-        self._report = report
+    def __init__(self, answers: Mapping[bytes, Callable[[], object]], end: asyncio.Event) -> None:
+        self._answers = answers
         self._end = end
+        self._begun = b""
 
     def data_received(self, data: bytes) -> None:
-        for _ in range(data.count(b"\n")):
-            _say(self._report())
+        *questions, self._begun = (self._begun + data).split(b"\n")
+        for question in questions:
+            _say(msgspec.json.encode(self._answers[question]()))
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._end.set()
@@ -111,10 +121,11 @@ async def serve(task: Task) -> int:
     gc.freeze()  # the directory lives as long as the process; no collection need look at it again
     for role in roles:
         await role.start()
-    await loop.connect_read_pipe(
-        lambda: _Control(lambda: msgspec.json.encode(merged(role.report() for role in roles)), end),
-        sys.stdin,
-    )
+    answers: dict[bytes, Callable[[], object]] = {
+        REPORT: lambda: merged(role.report() for role in roles),
+        DELAYS: lambda: Delays.merged(role.delays for role in roles if isinstance(role, RpcServerRole)),
+    }
+    await loop.connect_read_pipe(lambda: _Control(answers, end), sys.stdin)
     _say(msgspec.json.encode(Started()))
     await end.wait()
     return 1 if bugs else 0

@@ -6,38 +6,34 @@ import signal
 import socket
 import stat
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final, Self
 
-import msgspec
-from aiohttp import web
-
-from loadgen.errors import LoadgenError
-from mock_server.counters import Counters, RoleCounters, add_up, prometheus
-from mock_server.organisation import describe
-from mock_server.role_process import RoleName, Started, Task
+from mock_server.child import CannotListen, Child
+from mock_server.counters import Counters, add_up
+from mock_server.faults import Delays
+from mock_server.outages import Outages
+from mock_server.page import serve_page
+from mock_server.role_process import RoleName, Task
+from mock_server.shared_cells import create_cells
 from mock_server.topology import ServerTable, Topology
-
-_STOP_TIMEOUT_S: Final = 5.0
-
-
-class CannotListen(LoadgenError):
-    """An address that the organisation needs is not to be had."""
-
-
-class RoleDied(LoadgenError):
-    """A process of the organisation ended on its own; the organisation ends with it."""
+from mock_server.topology_file import TopologySource
 
 
 class Supervisor:
-    """All processes of a topology. ``announce`` is called once, when every one of them listens."""
+    """All processes of a topology. ``announce`` is called once, when every one of them listens.
 
-    def __init__(self, topology: Topology, announce: Callable[[], None]) -> None:
+    ``source`` is where the topology was read; without it nothing is read again.
+    """
+
+    def __init__(
+        self, topology: Topology, announce: Callable[[], None], source: TopologySource | None = None
+    ) -> None:
         self._topology = topology
+        self._source = source
         self._announce = announce
-        self._children: list[_Child] = []
+        self._children: list[Child] = []
+        self._descriptors: list[int] = []
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -62,6 +58,14 @@ class Supervisor:
         reports = await asyncio.gather(*(child.report() for child in self._children))
         return add_up(zip((child.name for child in self._children), reports, strict=True))
 
+    async def delays(self) -> dict[str, Delays]:
+        """By what the calls of each server have been delayed."""
+        asked = await asyncio.gather(*(child.delays() for child in self._children))
+        of_server: dict[str, list[Delays]] = {}
+        for child, delays in zip(self._children, asked, strict=True):
+            of_server.setdefault(child.name, []).append(delays)
+        return {server: Delays.merged(parts) for server, parts in of_server.items()}
+
     async def _heed_requests_to_stop(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -72,100 +76,44 @@ class Supervisor:
     async def _serve(self) -> None:
         """Until cancelled, or until a process ends."""
         try:
-            for name, task in _tasks(self._topology):
-                self._children.append(await _Child.spawn(name, task))
+            self._children += (Child(name, task) for name, task in self._tasks())
+            for child in self._children:
+                await child.start()
             await asyncio.gather(*(child.started() for child in self._children))
-            runner = await self._serve_counters()
+            outages = Outages(self._children)
+            page = await serve_page(self._topology, self, outages)
+            faults = [
+                asyncio.create_task(outages.carry_out(fault)) for fault in self._topology.faults.planned
+            ]
             try:
                 self._announce()
-                await asyncio.gather(*(child.died() for child in self._children))
+                await asyncio.gather(*(child.died() for child in self._children), *faults)
             finally:
-                await runner.cleanup()
+                for fault in faults:
+                    fault.cancel()
+                await page.cleanup()
         finally:
             await asyncio.gather(*(child.stop() for child in self._children))
+            for descriptor in self._descriptors:
+                os.close(descriptor)
 
-    async def _serve_counters(self) -> web.AppRunner:
-        organisation = msgspec.json.encode(describe(self._topology))
-
-        async def get_organisation(_request: web.Request) -> web.Response:
-            return web.Response(body=organisation, content_type="application/json")
-
-        async def get_counters(_request: web.Request) -> web.Response:
-            body = msgspec.json.encode(await self.counters())
-            return web.Response(body=body, content_type="application/json")
-
-        async def get_metrics(_request: web.Request) -> web.Response:
-            return web.Response(text=prometheus(await self.counters()))
-
-        application = web.Application()
-        application.router.add_get("/organisation", get_organisation)
-        application.router.add_get("/counters", get_counters)
-        application.router.add_get("/metrics", get_metrics)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        settings = self._topology.counters
-        try:
-            await web.TCPSite(runner, settings.address, settings.port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise CannotListen(f"counters: {error}") from None
-        return runner
-
-
-class _Child:
-    """One process of a server, spoken to in lines of JSON."""
-
-    def __init__(
-        self, name: str, process: Process, control: asyncio.StreamWriter, answers: asyncio.StreamReader
-    ) -> None:
-        self.name = name
-        self.process = process
-        self._control = control
-        self._answers = answers
-        self._asking = asyncio.Lock()
-
-    @classmethod
-    async def spawn(cls, name: str, task: Task) -> Self:
-        """Start the process and tell it its task; its group of its own keeps the terminal's signals away."""
-        command = (sys.executable, "-m", "mock_server", "--role", name)
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, process_group=0)
-        control, answers = process.stdin, process.stdout
-        if control is None or answers is None:
-            raise AssertionError("both are pipes")
-        control.write(msgspec.json.encode(task) + b"\n")
-        return cls(name, process, control, answers)
-
-    async def started(self) -> None:
-        """Until it listens; raises :class:`CannotListen`."""
-        started = msgspec.json.decode(await self._answer(), type=Started)
-        if started.error is not None:
-            raise CannotListen(f"{self.name}: {started.error}")
-
-    async def report(self) -> RoleCounters:
-        """What it counts at this moment."""
-        async with self._asking:
-            self._control.write(b"\n")
-            return msgspec.json.decode(await self._answer(), type=RoleCounters)
-
-    async def died(self) -> None:
-        """Raises :class:`RoleDied` when it ends."""
-        status = await self.process.wait()
-        raise RoleDied(f"{self.name} ended with status {status}")
-
-    async def stop(self) -> None:
-        """End it, gently if possible."""
-        self._control.close()
-        try:
-            await asyncio.wait_for(self.process.wait(), _STOP_TIMEOUT_S)
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-
-    async def _answer(self) -> bytes:
-        line = await self._answers.readline()
-        if not line:
-            await self.died()
-        return line
+    def _tasks(self) -> Iterator[tuple[str, Task]]:
+        """Each process, with the name of its server; a server's processes share cells."""
+        topology = self._topology
+        for index, server in enumerate(topology.client_access):
+            cells = create_cells()
+            self._descriptors.append(cells)
+            for number in range(server.processes):
+                yield server.name, Task("client_access", index, topology, number, cells, self._source)
+        others: tuple[tuple[RoleName, tuple[ServerTable, ...]], ...] = (
+            ("mailbox", topology.mailbox),
+            ("public_folders", topology.public_folders),
+            ("global_catalog", topology.global_catalog),
+            ("reverse_proxy", topology.reverse_proxy),
+        )
+        for role, tables in others:
+            for index, table in enumerate(tables):
+                yield table.name, Task(role, index, topology)
 
 
 class _UntilEnd(asyncio.Protocol):
@@ -176,21 +124,6 @@ class _UntilEnd(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended.set()
-
-
-def _tasks(topology: Topology) -> Iterator[tuple[str, Task]]:
-    """Each process, with the name of its server."""
-    for index, server in enumerate(topology.client_access):
-        for _ in range(server.processes):
-            yield server.name, Task("client_access", index, topology)
-    others: tuple[tuple[RoleName, tuple[ServerTable, ...]], ...] = (
-        ("mailbox", topology.mailbox),
-        ("public_folders", topology.public_folders),
-        ("global_catalog", topology.global_catalog),
-    )
-    for role, tables in others:
-        for index, table in enumerate(tables):
-            yield table.name, Task(role, index, topology)
 
 
 def _check_shared_addresses(topology: Topology) -> None:

@@ -14,13 +14,15 @@ import aiohttp
 import pytest
 
 from loadgen.wire import emsmdb, mgmt, nspi, rfr
-from mock_server import command_line, supervisor
+from mock_server import child, command_line
+from mock_server.child import CannotListen, Child, RoleDied
 from mock_server.command_line import main
-from mock_server.supervisor import CannotListen, RoleDied, Supervisor
-from mock_server.topology_file import read_topology
+from mock_server.supervisor import Supervisor
+from mock_server.topology_file import built_in_names, read_topology
 from tests.mock_server.wire_client import virtual_connection
 
 TIMEOUT_S = 60
+TOPOLOGIES = ", ".join(built_in_names())
 COLUMNS = (
     ("MBX1", 6001, {"cas_to_stores": 2, "store": 2}, (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)),
     ("PF1", 6001, {"cas_to_stores": 2, "public_store": 2}, (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)),
@@ -143,11 +145,13 @@ async def test_an_address_that_is_taken(organisation, address, port, changes, me
 
 
 async def test_a_process_that_does_not_listen_to_its_supervisor_is_killed(monkeypatch):
-    monkeypatch.setattr(supervisor, "_STOP_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(child, "_STOP_TIMEOUT_S", 0.01)
     process = await asyncio.create_subprocess_exec(
         "sleep", "1000", stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    await supervisor._Child("MBX1", process, process.stdin, process.stdout).stop()
+    deaf = Child("MBX1", None)
+    deaf._process = process
+    await deaf.stop()
     assert process.returncode == -signal.SIGKILL
 
 
@@ -207,7 +211,7 @@ def test_what_is_announced(monkeypatch, capsys, arguments, said):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["nothing"], 2, "mock_server: 'nothing' is no built-in topology; known: default, small"),
+        (["nothing"], 2, f"mock_server: 'nothing' is no built-in topology; known: {TOPOLOGIES}; or"),
         (["small", "--set", "http.prt=1"], 2, "mock_server: --set http.prt: unknown key"),
         (["small", "--users", "0"], 2, "Invalid value for '--users'"),
         (["small", "--base-address", "127.0.64.0", "--set", "counters.address=8.8.8.8"], 3, "counters: "),
@@ -226,5 +230,5 @@ def test_help_has_an_example():
     output = subprocess.run(
         [sys.executable, "-m", "mock_server", "--help"], capture_output=True, check=True, timeout=TIMEOUT_S
     ).stdout.decode()
-    assert "TOPOLOGY is one of default, small or a .toml file." in " ".join(output.split())
+    assert f"TOPOLOGY is one of {TOPOLOGIES} or a .toml file." in " ".join(output.split())
     assert "Example:\n    python -m mock_server small" in output
