@@ -31,6 +31,10 @@ RECYCLE_KINDS: Final = ("IN_R1", "IN_R2", "OUT_R1", "OUT_R2")
 """How a channel may be recycled: which one, and through another proxy process (R1) or the same (R2)."""
 
 
+LOGON_PROBLEMS: Final = ("UNKNOWN_USER", "WRONG_PASSWORD", "PASSWORD_EXPIRED", "BAD_TOKEN")
+"""Why a logon may be refused: the names of :class:`mock_server.accounts.LogonProblem`."""
+
+
 class RoleCounters(msgspec.Struct, frozen=True):
     """What one process of a role reports when asked.
 
@@ -44,6 +48,11 @@ class RoleCounters(msgspec.Struct, frozen=True):
 def recycle_counters(recycles: Counter[str]) -> dict[str, float]:
     """How many channels have been recycled, by kind; proxies and servers count each once."""
     return {f"Mock\\Recycled Channels {kind}": recycles[kind] for kind in RECYCLE_KINDS}
+
+
+def logon_counters(refused: Counter[str]) -> dict[str, float]:
+    """How many logons were refused, by what was wrong."""
+    return {f"Mock\\Refused Logons {problem}": refused[problem] for problem in LOGON_PROBLEMS}
 
 
 class RpcStatistics:
@@ -62,6 +71,7 @@ class RpcStatistics:
         "packets_out",
         "protocol_errors",
         "recycles",
+        "refused_logons",
     )
 
     def __init__(self) -> None:
@@ -73,6 +83,7 @@ class RpcStatistics:
         self.faults = 0
         self.protocol_errors = 0
         self.recycles: Counter[str] = Counter()
+        self.refused_logons: Counter[str] = Counter()
         self._latencies_ns: deque[int] = deque(maxlen=_AVERAGED_PACKETS)
 
     def answered(self, latency_ns: int) -> None:
@@ -103,6 +114,7 @@ class ProxyStatistics:
         self.bytes_to_servers = 0
         self.bytes_from_servers = 0
         self.recycles: Counter[str] = Counter()
+        self.refused_logons: Counter[str] = Counter()
         self.server_connections: Counter[str] = Counter(
             cas_to_stores=0, cas_to_dsproxy=0, cas_to_referral=0, cas_to_gc=0
         )
@@ -143,6 +155,7 @@ class ProxyStatistics:
                 "Web Service(_Total)\\Current Connections": self.client_connections,
                 "Web Service(_Total)\\Connection Attempts/sec": self._accepted,
                 "Mock\\Unauthorized Requests": self.unauthorized,
+                **logon_counters(self.refused_logons),
                 "Mock\\Protocol Errors": self.protocol_errors,
                 **recycle_counters(self.recycles),
             },

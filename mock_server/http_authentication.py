@@ -35,10 +35,12 @@ class Verdict(msgspec.Struct, frozen=True):
 class HttpPolicy:
     """What all connections of a client access server have in common; ``refusals`` counts by problem."""
 
-    def __init__(self, schemes: tuple[HttpScheme, ...], server: NtlmServer) -> None:
+    def __init__(
+        self, schemes: tuple[HttpScheme, ...], server: NtlmServer, refusals: Counter[str] | None = None
+    ) -> None:
         self.schemes = schemes
         self.server = server
-        self.refusals: Counter[str] = Counter()
+        self.refusals = Counter() if refusals is None else refusals
 
     @property
     def accounts(self) -> Accounts:

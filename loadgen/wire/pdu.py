@@ -65,6 +65,7 @@ __all__ = [
     "CALL_HEADER_SIZE",
     "CONC_MPX",
     "DID_NOT_EXECUTE",
+    "DREP",
     "FIRST_FRAG",
     "HEADER_SIZE",
     "KEEP_CONNECTION_ON_ORPHAN",

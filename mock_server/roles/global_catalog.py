@@ -19,6 +19,6 @@ def global_catalog_roles(topology: Topology, server: ServerTable, directory: Dir
     use = NspiUse(topology.limits.nspi_sessions_per_user)
     interfaces = (nspi_interface(directory, use),)
     rpc = rpc_server_role(
-        topology, server, topology.ports.directory, interfaces, "directory", _COUNTERS, use.report
+        topology, server, directory, topology.ports.directory, interfaces, "directory", _COUNTERS, use.report
     )
     return (rpc,)

@@ -17,6 +17,7 @@ def public_folder_roles(topology: Topology, server: ServerTable, directory: Dire
     rpc = rpc_server_role(
         topology,
         server,
+        directory,
         topology.ports.store,
         emsmdb.interfaces,
         "public_store",

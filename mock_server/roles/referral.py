@@ -24,4 +24,8 @@ def referral_roles(
     domain = topology.organisation.domain
     names = [f"{catalog.name}.{domain}".lower() for catalog in global_catalogs if direct]
     interfaces = (rfr_interface(directory, names),)
-    return (rpc_server_role(topology, server, topology.ports.referral, interfaces, "referral", _COUNTERS),)
+    return (
+        rpc_server_role(
+            topology, server, directory, topology.ports.referral, interfaces, "referral", _COUNTERS
+        ),
+    )

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from loadgen.errors import PeerError
-from mock_server.counters import RoleCounters, RpcStatistics, recycle_counters
+from mock_server.counters import RoleCounters, RpcStatistics, logon_counters, recycle_counters
+from mock_server.directory import Directory
 from mock_server.faults import Delays, Service, SlowCalls
 from mock_server.leg import Leg
+from mock_server.logon import rpc_security
 from mock_server.roles.connection import BACKLOG
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
@@ -56,6 +58,7 @@ class RpcServerRole:
         counters["Mock\\Pending Calls"] = figures.outstanding
         counters["Mock\\RPC Faults"] = figures.faults
         counters["Mock\\Protocol Errors"] = figures.protocol_errors
+        counters |= logon_counters(figures.refused_logons)
         return RoleCounters({self._column: self.connections}, counters | recycle_counters(figures.recycles))
 
     def watch(self) -> None:
@@ -120,6 +123,7 @@ class _LegConnection(asyncio.Protocol):
 def rpc_server_role(
     topology: Topology,
     server: ServerTable,
+    directory: Directory,
     port: int,
     interfaces: Iterable[Interface],
     service: Service,
@@ -129,6 +133,7 @@ def rpc_server_role(
     """The role that serves ``interfaces`` on one port of ``server``, as slowly as the topology wants it."""
     statistics = RpcStatistics()
     slow = SlowCalls(topology.faults, service, server.name, statistics)
-    endpoint = Endpoint(server.name, port, slow.of(interfaces), statistics)
+    security = rpc_security(topology, server.name, directory)
+    endpoint = Endpoint(server.name, port, slow.of(interfaces), statistics, security)
     rpc = RpcServer(topology.rpc.server, endpoint)
     return RpcServerRole(rpc, server.address, port, service, names, more, slow.delays)

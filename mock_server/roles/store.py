@@ -40,6 +40,7 @@ def store_roles(topology: Topology, server: ServerTable, directory: Directory) -
     rpc = rpc_server_role(
         topology,
         server,
+        directory,
         topology.ports.store,
         emsmdb.interfaces,
         "store",

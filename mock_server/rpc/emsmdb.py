@@ -35,6 +35,7 @@ EXITING: Final = 0x000003ED
 LOGIN_PERMISSION: Final = 0x000003F2
 BUFFER_TOO_SMALL: Final = 0x0000047D
 RPC_FORMAT: Final = 0x000004B6
+ACCESS_DENIED: Final = 0x80070005
 TOO_MANY_OBJECTS: Final = 0x000004DE
 REJECTED: Final = 0x000007EE
 NOT_SUPPORTED: Final = 0x80040102
@@ -277,7 +278,7 @@ class EmsmdbServer:
         if user is None:
             return UNKNOWN_USER
         if context.user and self._store.directory.by_logon_name(context.user) != user:
-            return RPC_FORMAT
+            return ACCESS_DENIED
         return LOGIN_PERMISSION if request.flags & _ADMIN_PRIVILEGE else 0
 
     def _refuse(self, request: wire.EcDoConnectExRequest, code: int) -> bytes:

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Final
 
+from loadgen.wire import mgmt
 from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import RpcStatistics
 from mock_server.rpc.dispatch import AssociationGroup, Interface
 from mock_server.rpc.mgmt import mgmt_interface
+from mock_server.rpc.security import LEVEL_NONE, RpcSecurity
 
 MAX_FRAGMENT: Final = 5840
 """The largest fragment that Windows sends and takes over HTTP, in bytes."""
@@ -16,13 +18,22 @@ _FIRST_GROUP: Final = 0x00012345
 
 
 class Endpoint:
-    """What a server offers on ``port``; remote management is always there."""
+    """What a server offers on ``port``; remote management is always there, at any level of security.
+
+    ``security`` None: clients that authenticate are told that nobody knows how.
+    """
 
     def __init__(
-        self, server_name: str, port: int, interfaces: Iterable[Interface], statistics: RpcStatistics
+        self,
+        server_name: str,
+        port: int,
+        interfaces: Iterable[Interface],
+        statistics: RpcStatistics,
+        security: RpcSecurity | None = None,
     ) -> None:
         served = tuple(interfaces)
         management = mgmt_interface((offered.interface for offered in served), statistics)
+        self.security = security
         self.server_name = server_name
         self.secondary_address = f"{port}\0".encode("ascii")
         self.statistics = statistics
@@ -36,6 +47,11 @@ class Endpoint:
         if found is None or _major(found.interface) != _major(syntax):
             return None
         return found if _minor(found.interface) >= _minor(syntax) else None
+
+    def minimum_level(self, interface: Interface) -> int:
+        """The lowest authentication level at which an interface may be called."""
+        of_management = interface.interface == mgmt.INTERFACE
+        return LEVEL_NONE if self.security is None or of_management else self.security.minimum
 
     def join(self, group_id: int, client_group: bytes) -> AssociationGroup | None:
         """The association group of a new connection, a new one if ``group_id`` is 0.

@@ -131,7 +131,13 @@ def test_a_short_aux_buffer_passes(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "code"), [("user00001", 0), ("user00001@contoso.test", 0), ("user00002", 0x4B6), ("who", 0x4B6)]
+    ("user", "code"),
+    [
+        ("user00001", 0),
+        ("user00001@contoso.test", 0),
+        ("user00002", 0x80070005),
+        ("ANONYMOUS LOGON", 0x80070005),
+    ],
 )
 def test_an_authenticated_user_opens_no_session_of_others(stores: Stores, user: str, code: int) -> None:
     assert stores.client(1, user=user).connect().return_value == code
