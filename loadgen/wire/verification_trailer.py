@@ -111,9 +111,9 @@ def _context(found: dict[int, bytes]) -> tuple[SyntaxId, SyntaxId] | None:
 
 def _header(found: dict[int, bytes]) -> RequestHeader | None:
     data = found.get(_HEADER_2)
-    return (
-        None if data is None else RequestHeader(*_HEADER.unpack(_sized(data, _HEADER.size, "sec_vt_header2")))
-    )
+    if data is None:
+        return None
+    return RequestHeader(*_HEADER.unpack(_sized(data, _HEADER.size, "rpc_sec_vt_header2")))
 
 
 def _sized(data: bytes, size: int, field: str) -> bytes:
