@@ -3,15 +3,18 @@
 Sans-IO: PDUs go in, events come out, ``pdus_to_send`` gives what is to be sent, in order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from loadgen.errors import BindRefused, LocalProtocolError, PeerError, RemoteProtocolError, RpcFault
 from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, Event, ShutdownRequested
+from loadgen.protocol.security import NO_SECURITY, Security
 from loadgen.wire import pdu as wire
-from loadgen.wire.pdu import PduType, SyntaxId
+from loadgen.wire.pdu import AuthVerifier, PduType, SyntaxId
 
 MAX_FRAGMENT: Final = 5840
 """What Windows offers as max_xmit_frag and max_recv_frag."""
@@ -67,38 +70,17 @@ TRANSITIONS: Final[Mapping[State, Mapping[int, State]]] = {
 """Which types of PDU may come in each state, and the state after it; anything else is a protocol error."""
 
 
-class Security(Protocol):
-    """What protects requests and checks responses under a security context ([MS-RPCE] 3.3.1.5.2).
-
-    ``overhead`` is how many bytes a verifier adds to a PDU.
-    """
-
-    overhead: int
-
-    def wrap(self, request: wire.Request) -> bytes:
-        """A request as it goes on the wire."""
-
-    def unwrap(self, pdu: bytes) -> wire.Pdu:
-        """A PDU as it was meant; raises :class:`~loadgen.errors.PeerError` if it was tampered with."""
-
-
-class NoSecurity:
-    """Authentication level none: no verifiers."""
-
-    __slots__ = ()
-    overhead = 0
-
-    def wrap(self, request: wire.Request) -> bytes:
-        """The request as it is."""
-        return request.encode()
-
-    def unwrap(self, pdu: bytes) -> wire.Pdu:
-        """The PDU as it is."""
-        return wire.decode(pdu)
-
-
-NO_SECURITY: Final = NoSecurity()
 _NONE_ABANDONED: Final[frozenset[int]] = frozenset()
+_NONE_SECURED: Final[Mapping[int, Security]] = {}
+
+
+class _Call(NamedTuple):
+    """A call that waits for its turn. It is protected only then, since signatures are numbered."""
+
+    context_id: int
+    opnum: int
+    stub: bytes
+    security: Security
 
 
 class Association:
@@ -107,22 +89,29 @@ class Association:
     After :meth:`bind`, and after each :meth:`alter_context`, the event ContextsAccepted says that all
     interfaces asked for can be called. A server may answer fewer contexts than were offered: the others are
     asked for again, one by one. Without PFC_CONC_MPX from the server, calls wait here for each other.
+
+    ``security`` is what calls are protected by; :meth:`secure` adds others. ``header_signing`` says whether
+    the server, too, signs headers where it would be free not to.
     """
 
     __slots__ = (
         "_abandoned",
         "_calls",
         "_contexts",
+        "_establishing",
         "_last_call_id",
         "_max_xmit",
         "_negotiation_id",
+        "_others",
         "_outgoing",
+        "_secured",
         "_security",
         "_unanswered",
         "_waiting",
         "concurrent",
         "features",
         "group_id",
+        "header_signing",
         "state",
     )
 
@@ -131,7 +120,11 @@ class Association:
         self.concurrent = False
         self.features = 0
         self.group_id = 0
+        self.header_signing = False
         self._security = security
+        self._others: tuple[Security, ...] = ()
+        self._secured: Mapping[int, Security] = _NONE_SECURED
+        self._establishing: Security | None = None
         self._contexts: tuple[SyntaxId, ...] = ()
         self._unanswered: tuple[SyntaxId, ...] = ()
         self._negotiation_id = 0
@@ -139,7 +132,7 @@ class Association:
         self._max_xmit = MAX_FRAGMENT
         self._calls: dict[int, bytearray | None] = {}
         self._abandoned = _NONE_ABANDONED
-        self._waiting: dict[int, list[bytes]] | None = None
+        self._waiting: dict[int, _Call] | None = None
         self._outgoing: tuple[bytes, ...] = ()
 
     def bind(self, interfaces: Sequence[SyntaxId], group_id: int = 0) -> None:
@@ -160,7 +153,11 @@ class Association:
             group_id,
             contexts,
             wire.WHOLE | wire.CONC_MPX,
+            self._security.first_leg(),
         )
+        if bind.auth is not None:
+            self._establishing = self._security
+            bind = replace(bind, flags=bind.flags | wire.SUPPORT_HEADER_SIGN)
         self._outgoing += (bind.encode(),)
 
     def alter_context(self, interfaces: Sequence[SyntaxId]) -> None:
@@ -170,6 +167,17 @@ class Association:
         self._contexts += tuple(interfaces)
         self._alter_on(tuple(interfaces))
 
+    def secure(self, security: Security) -> None:
+        """Establish one more security context; the event ContextsAccepted says that calls may use it."""
+        established = (self._security, *self._others)
+        if self.state is not State.BOUND or security.context_id in {
+            other.context_id for other in established
+        }:
+            raise LocalProtocolError(f"security context {security.context_id}, {self.state.value}")
+        self._others += (security,)
+        self._establishing = security
+        self._negotiate(self._contexts[0], security.first_leg())
+
     def context_id(self, interface: SyntaxId) -> int:
         """The number of the presentation context of an interface that was asked for."""
         try:
@@ -177,19 +185,23 @@ class Association:
         except ValueError:
             raise LocalProtocolError(f"{_name(interface)} was not asked for") from None
 
-    def call(self, context_id: int, opnum: int, stub: bytes) -> int:
-        """Queue a call; the events of its answer carry the number that is returned."""
+    def call(self, context_id: int, opnum: int, stub: bytes, security: Security | None = None) -> int:
+        """Queue a call; the events of its answer carry the number that is returned.
+
+        ``security`` is one that :meth:`secure` has established, if not that of the bind.
+        """
         if self.state is not State.BOUND and self.state is not State.ALTERING:
             raise LocalProtocolError(f"call of opnum {opnum}, {self.state.value}")
         call_id = self._next_call_id()
-        pdus = self._fragments(call_id, context_id, opnum, stub)
+        call = _Call(context_id, opnum, stub, security or self._security)
+        if call.security is not self._security:
+            self._secured = {**self._secured, call_id: call.security}
         if self.concurrent or not (self._calls or self._waiting):
-            self._calls[call_id] = None
-            self._outgoing += tuple(pdus)
+            self._begin(call_id, call)
         else:
             if self._waiting is None:
                 self._waiting = {}
-            self._waiting[call_id] = pdus
+            self._waiting[call_id] = call
         return call_id
 
     def cancel(self, call_id: int) -> None:
@@ -210,6 +222,7 @@ class Association:
     def abandon(self, call_id: int) -> None:
         """Stop waiting for a call without a word: a late answer is dropped."""
         if self._waiting and self._waiting.pop(call_id, None):
+            self._forget_security(call_id)
             return
         if call_id not in self._calls:
             raise LocalProtocolError(f"call {call_id} is not outstanding")
@@ -237,7 +250,8 @@ class Association:
         state = TRANSITIONS[self.state].get(wire.pdu_type(pdu))
         if state is None:
             raise RemoteProtocolError(f"PDU type {wire.pdu_type(pdu)}, {self.state.value}")
-        message = self._security.unwrap(pdu)
+        call_id = int.from_bytes(pdu[12:16], "little")
+        message = self._secured.get(call_id, self._security).unwrap(pdu)
         self.state = state
         match message:
             case wire.Response():
@@ -274,7 +288,8 @@ class Association:
     def _on_fault(self, fault: wire.Fault) -> list[Event]:
         call_id = fault.call_id
         if self.state is State.ALTERING and call_id == self._negotiation_id:
-            raise BindRefused(f"{_name(self._unanswered[0])} refused: fault 0x{fault.status:08X}")
+            what = _name(self._unanswered[0]) if self._establishing is None else "authentication"
+            raise BindRefused(f"{what} refused: fault 0x{fault.status:08X}")
         if call_id not in self._calls:
             return self._on_stray(call_id, wire.LAST_FRAG)
         self._finish(call_id)
@@ -286,6 +301,7 @@ class Association:
             raise RemoteProtocolError(f"answer to call {call_id}, which is not outstanding")
         if flags & wire.LAST_FRAG:
             self._abandoned -= {call_id}
+            self._forget_security(call_id)
         return []
 
     def _on_bind_ack(self, ack: wire.BindAck) -> list[Event]:
@@ -298,17 +314,22 @@ class Association:
         self._max_xmit = min(MAX_FRAGMENT, ack.max_recv_frag)
         self.concurrent = bool(ack.flags & wire.CONC_MPX)
         self.group_id = ack.assoc_group_id
+        self.header_signing = bool(ack.flags & wire.SUPPORT_HEADER_SIGN)
         for context, result in zip(self._contexts, ack.results, strict=False):
             if context is not features:
                 _check_result(context, result)
             elif result.result == wire.NEGOTIATE_ACK:
                 self.features = result.reason
-        return self._alter_on(tuple(interfaces[len(ack.results) :]))
+        self._unanswered = tuple(interfaces[len(ack.results) :])
+        return self._authenticate(ack.auth)
 
     def _on_alter_context_response(self, response: wire.AlterContextResponse) -> list[Event]:
         self._check_negotiation(response.call_id)
         if len(response.results) != 1:
             raise RemoteProtocolError(f"{len(response.results)} results for 1 context")
+        if self._establishing is not None:
+            _check_result(self._contexts[0], response.results[0])
+            return self._authenticate(response.auth)
         _check_result(self._unanswered[0], response.results[0])
         return self._alter_on(self._unanswered[1:])
 
@@ -321,12 +342,33 @@ class Association:
         self._unanswered = unanswered
         if not unanswered:
             return [ContextsAccepted()]
+        self._negotiate(unanswered[0])
+        return []
+
+    def _authenticate(self, auth: AuthVerifier | None) -> list[Event]:
+        """Say the next leg of the security context that is being established, if there is one."""
+        security = self._establishing
+        if security is None:
+            return self._alter_on(self._unanswered)
+        leg = security.answer(auth)
+        if leg is not None and security.answered:
+            self._negotiate(self._contexts[0], leg)
+            return []
+        if leg is not None:
+            flags = wire.WHOLE | wire.SUPPORT_HEADER_SIGN
+            self._outgoing += (wire.Auth3(self._negotiation_id, leg, flags).encode(),)
+        self._establishing = None
+        return self._alter_on(self._unanswered)
+
+    def _negotiate(self, interface: SyntaxId, auth: AuthVerifier | None = None) -> None:
+        """Send an alter_context, for an interface or for a leg of authentication."""
         self.state = State.ALTERING
         self._negotiation_id = self._next_call_id()
-        context = wire.PresentationContext(self.context_id(unanswered[0]), unanswered[0])
-        alter = wire.AlterContext(self._negotiation_id, MAX_FRAGMENT, MAX_FRAGMENT, self.group_id, (context,))
+        context = wire.PresentationContext(self.context_id(interface), interface)
+        alter = wire.AlterContext(
+            self._negotiation_id, MAX_FRAGMENT, MAX_FRAGMENT, self.group_id, (context,), auth=auth
+        )
         self._outgoing += (alter.encode(),)
-        return []
 
     def _next_call_id(self) -> int:
         if self._last_call_id == MAX_CALL_ID:
@@ -334,29 +376,43 @@ class Association:
         self._last_call_id += 1
         return self._last_call_id
 
-    def _fragments(self, call_id: int, context_id: int, opnum: int, stub: bytes) -> list[bytes]:
-        """The request PDUs of a call; the stub is cut at multiples of 8 ([C706] 12.6.2)."""
-        wrap = self._security.wrap
-        room = (self._max_xmit - wire.CALL_HEADER_SIZE - self._security.overhead) & ~7
+    def _begin(self, call_id: int, call: _Call) -> None:
+        self._calls[call_id] = None
+        self._outgoing += tuple(self._fragments(call_id, call))
+
+    def _fragments(self, call_id: int, call: _Call) -> Iterator[bytes]:
+        """The request PDUs of a call; the stub is cut at multiples of 8 ([C706] 12.6.2), 16 if protected."""
+        context_id, opnum, stub, security = call
+        wrap = security.wrap
+        trailer = security.trailer(self._contexts[context_id])
+        if trailer:
+            stub += bytes(-len(stub) % 4) + trailer
+        room = self._max_xmit - wire.CALL_HEADER_SIZE - security.overhead
+        room -= room % security.alignment
         if len(stub) <= room:
-            return [wrap(wire.Request(call_id, context_id, opnum, stub))]
-        pdus = []
+            yield wrap(wire.Request(call_id, context_id, opnum, stub))
+            return
         for start in range(0, len(stub), room):
             left = len(stub) - start
             flags = wire.LAST_FRAG if left <= room else 0
             if start == 0:
                 flags |= wire.FIRST_FRAG
             part = stub[start : start + room]
-            pdus.append(wrap(wire.Request(call_id, context_id, opnum, part, flags, alloc_hint=left)))
-        return pdus
+            yield wrap(wire.Request(call_id, context_id, opnum, part, flags, alloc_hint=left))
 
     def _finish(self, call_id: int) -> None:
         """A call is over; on a connection that carries one at a time it is the next one's turn."""
         del self._calls[call_id]
+        if call_id not in self._abandoned:
+            self._forget_security(call_id)
         if self._waiting:
             call_id = next(iter(self._waiting))
-            self._outgoing += tuple(self._waiting.pop(call_id))
-            self._calls[call_id] = None
+            self._begin(call_id, self._waiting.pop(call_id))
+
+    def _forget_security(self, call_id: int) -> None:
+        """No more answers are to come under the security of this call."""
+        if call_id in self._secured:
+            self._secured = {other: security for other, security in self._secured.items() if other != call_id}
 
 
 def _check_result(interface: SyntaxId, result: wire.ContextResult) -> None:

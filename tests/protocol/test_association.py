@@ -6,6 +6,7 @@ from loadgen.errors import BindRefused, LocalProtocolError, PeerError, RemotePro
 from loadgen.protocol import association as module
 from loadgen.protocol.association import MAX_CALL_ID, TRANSITIONS, Association, State
 from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, ShutdownRequested
+from loadgen.protocol.security import NoSecurity
 from loadgen.wire import pdu as wire
 from loadgen.wire.pdu import NDR, NDR64, ContextResult, PduType, SyntaxId
 
@@ -389,7 +390,7 @@ def test_call_ids_end():
 
 
 def test_security_wraps_requests_and_unwraps_answers():
-    class Reversed:
+    class Reversed(NoSecurity):
         """Not safe, but visible: stubs go backwards, and every PDU has 24 bytes of verifier."""
 
         overhead = 24
