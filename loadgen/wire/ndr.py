@@ -6,6 +6,7 @@ the outermost structure. That order is the caller's: read or write all ids first
 
 from codecs import utf_16_le_decode
 from struct import Struct
+from typing import Final
 
 from loadgen.errors import WireError
 from loadgen.wire.buffer import Reader, Writer, encode_utf16
@@ -13,6 +14,8 @@ from loadgen.wire.buffer import Reader, Writer, encode_utf16
 _FIRST_REFERENT = 0x00020000
 _U32 = Struct("<I")
 _VARYING = Struct("<III")
+_U32_BEHIND: Final = tuple(Struct(f"<{padding}xI").pack for padding in range(4))
+"""By how many bytes of padding it needs."""
 _unpack_counts = _VARYING.unpack_from
 _NUL_EXPECTED = "string does not end with its only NUL"
 
@@ -106,8 +109,8 @@ class NdrWriter(Writer):
 
     def u32(self, value: int) -> None:
         """An aligned unsigned 32-bit integer."""
-        self.align(4)
-        super().u32(value)
+        buffer = self.buffer
+        buffer += _U32_BEHIND[-len(buffer) & 3](value)
 
     def i32(self, value: int) -> None:
         """An aligned signed 32-bit integer."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from contextlib import ExitStack
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -39,6 +40,8 @@ async def connect(proxy: RpcProxy, many: int, what: str, timeout_s: float) -> li
 
 
 async def _connect_to_host(host: str, port: int, source: str | None, many: int) -> list[socket.socket]:
+    if _is_ipv4(host):
+        return await _connect_all(socket.AF_INET, (host, port), source, many)
     loop = asyncio.get_running_loop()
     failure = OSError(f"{host} has no address")
     for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -57,12 +60,29 @@ async def _connect_all(
         sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(many)]
         for sock in sockets:
             _prepare(sock, source)
-        connecting = (loop.sock_connect(sock, address) for sock in sockets)
-        for failure in await asyncio.gather(*connecting, return_exceptions=True):
-            if failure is not None:
-                raise failure
+        first, *others = sockets
+        connecting = [loop.create_task(loop.sock_connect(sock, address)) for sock in others]
+        try:
+            await loop.sock_connect(first, address)
+            for task in connecting:
+                await task
+        except BaseException:
+            for task in connecting:
+                task.cancel()
+            await asyncio.gather(*connecting, return_exceptions=True)
+            raise
         stack.pop_all()
         return sockets
+
+
+@lru_cache(maxsize=1024)
+def _is_ipv4(host: str) -> bool:
+    """Whether there is no name to be looked up."""
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except OSError:
+        return False
+    return True
 
 
 def _prepare(sock: socket.socket, source: str | None) -> None:

@@ -89,6 +89,10 @@ class VirtualConnection(Caller):
             raise
 
     async def _attach_all(self, sockets: list[socket.socket]) -> None:
+        if not self._proxy.tls:  # one after the other: there is nothing to wait for, and tasks are dear
+            for channel in self._channels:
+                await self._attach(channel, sockets)
+            return
         attaching = (self._attach(channel, sockets) for channel in self._channels)
         for failure in await asyncio.gather(*attaching, return_exceptions=True):
             if isinstance(failure, PeerError):
