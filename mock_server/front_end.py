@@ -38,10 +38,12 @@ class FrontEndLimits:
         cells = cells or SharedCells()
         contexts = limits.scaled(limits.front_end_contexts)
         self.ports = PortPool(limits, server.sources, cells, speaks=speaks)
-        self.memory = LimitMeter("memory", limits.memory_budget, cells.cell(), parts=_CHANNELS, speaks=speaks)
-        self.contexts = LimitMeter("front_end_contexts", contexts, cells.cell(), speaks=speaks)
+        self.memory = LimitMeter(
+            "memory", limits.memory_budget, cells.count(), parts=_CHANNELS, speaks=speaks
+        )
+        self.contexts = LimitMeter("front_end_contexts", contexts, cells.count(), speaks=speaks)
         self.workers = WorkerProcesses(limits, speaks=speaks)
-        own, default = cells.cell(), cells.cell()
+        own, default = cells.moment(), cells.moment()
         self._default_pool = RequestQueue("DefaultAppPool", limits, default, speaks=speaks)
         self._rpc_pool = (
             RequestQueue("MSExchangeOutlookAnywhere", limits, own, speaks=speaks)

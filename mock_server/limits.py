@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from mock_server.shared_cells import SharedCell
+from mock_server.shared_cells import SharedCount
 
 LimitName: TypeAlias = Literal[
     "ports",
@@ -115,18 +115,24 @@ def limit_counters(name: LimitName, in_use: float, of: float, hits: int) -> dict
 class LimitMeter:
     """How much of a limit is in use; ``of`` is the limit, and 0 switches it off.
 
-    If it is the limit of a server of several processes, they share a ``cell``, and the one that ``speaks``
+    If it is the limit of a server of several processes, they share a ``count``, and the one that ``speaks``
     reports how large it is. ``parts`` are counted for each one of what ``of`` counts.
     """
 
-    __slots__ = ("_cell", "_name", "_of", "_parts", "_speaks", "hits", "in_use")
+    __slots__ = ("_name", "_of", "_parts", "_shared", "_speaks", "hits", "in_use")
 
     def __init__(
-        self, name: LimitName, of: int, cell: SharedCell | None = None, *, parts: int = 1, speaks: bool = True
+        self,
+        name: LimitName,
+        of: int,
+        count: SharedCount | None = None,
+        *,
+        parts: int = 1,
+        speaks: bool = True,
     ) -> None:
         self._name: LimitName = name
         self._of = of
-        self._cell = cell
+        self._shared = count
         self._parts = parts
         self._speaks = speaks
         self.in_use = 0
@@ -137,10 +143,10 @@ class LimitMeter:
         most = self._of * self._parts
         if not most:
             has_room = True
-        elif self._cell is None:
+        elif self._shared is None:
             has_room = self.in_use < most
         else:
-            has_room = self._cell.add(1, most)
+            has_room = self._shared.add(most)
         if has_room:
             self.in_use += 1
         else:
@@ -150,8 +156,8 @@ class LimitMeter:
     def give_back(self) -> None:
         """Use one part less."""
         self.in_use -= 1
-        if self._of and self._cell is not None:
-            self._cell.add(-1)
+        if self._of and self._shared is not None:
+            self._shared.subtract()
 
     def report(self) -> dict[str, float]:
         """The counters of the limit, as far as they are this process's; none if it is off."""

@@ -36,9 +36,16 @@ class AccountNames(msgspec.Struct, frozen=True):
 
 
 class Organisation(msgspec.Struct, frozen=True):
-    """All that a client needs to know, as ``--json`` prints it."""
+    """All that a client needs to know, as ``--json`` prints it.
+
+    ``cas`` is where clients go, which are the reverse proxies if there are any; ``cas_sources`` are the
+    addresses from which the client access servers connect to the servers behind. ``directory`` is whom
+    clients are referred to.
+    """
 
     cas: tuple[ProxyAddress, ...]
+    cas_sources: tuple[str, ...]
+    directory: str
     servers: dict[str, ServerAddress]
     counters_url: str
     accounts: AccountNames
@@ -55,8 +62,11 @@ def describe(topology: Topology) -> Organisation:
         ("global_catalog", topology.global_catalog, {"directory": ports.directory}),
     ):
         servers |= {table.name: ServerAddress(role, table.address, role_ports) for table in tables}
+    front = topology.reverse_proxy or topology.client_access
     return Organisation(
-        cas=tuple(ProxyAddress(cas.name, cas.address, topology.http.port) for cas in topology.client_access),
+        cas=tuple(ProxyAddress(each.name, each.address, topology.http.port) for each in front),
+        cas_sources=tuple(source for cas in topology.client_access for source in cas.sources),
+        directory=topology.referral.directory,
         servers=servers,
         counters_url=f"http://{topology.counters.address}:{topology.counters.port}",
         accounts=AccountNames(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from mock_server.limits import Limits, limit_counters
-from mock_server.shared_cells import SharedCell, SharedCells
+from mock_server.shared_cells import SharedCells, SharedCount
 
 
 class PortLease:
@@ -47,21 +47,19 @@ class PortPool:
         cells = cells or SharedCells()
         self.hits = 0
         self._addresses = tuple(addresses)
-        self._used: tuple[SharedCell, ...] = tuple(cells.cell() for _ in self._addresses)
+        self._used: tuple[SharedCount, ...] = tuple(cells.count() for _ in self._addresses)
         self._budget = limits.port_budget
         self._time_wait_s = limits.time_wait_s
         self._speaks = speaks
         self._turn = 0
-        self._in_use = 0
 
     def take(self) -> PortLease:
         """A port of the next address that has one; raises EADDRNOTAVAIL, as connecting does in earnest."""
         count = len(self._addresses)
         for step in range(count):
             index = (self._turn + step) % count
-            if self._used[index].add(1, self._budget or None):
+            if self._used[index].add(self._budget):
                 self._turn = index + 1
-                self._in_use += 1
                 return PortLease(self, index, self._addresses[index])
         self.hits += 1
         raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
@@ -82,8 +80,7 @@ class PortPool:
         if not self._budget and not self.hits:
             return {}
         of = self._budget * len(self._addresses) if self._speaks else 0
-        return limit_counters("ports", self._in_use, of, self.hits)
+        return limit_counters("ports", sum(used.own for used in self._used), of, self.hits)
 
     def _free(self, index: int) -> None:
-        self._used[index].add(-1)
-        self._in_use -= 1
+        self._used[index].subtract()

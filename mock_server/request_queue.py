@@ -7,7 +7,7 @@ That moment is all that the processes of a server share. Times are seconds of th
 from typing import Final
 
 from mock_server.limits import Limits, limit_counters
-from mock_server.shared_cells import SharedCell
+from mock_server.shared_cells import SharedMoment
 
 _BODY: Final = (
     b'<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN">\r\n<html><head><title>Service Unavailable</title>'
@@ -22,13 +22,13 @@ SERVICE_UNAVAILABLE: Final = (
 
 
 class RequestQueue:
-    """The queue of the application pool ``name``; ``cell`` holds when a worker is free again, in ns."""
+    """The queue of the application pool ``name``; ``free`` is when a worker has time again."""
 
-    def __init__(self, name: str, limits: Limits, cell: SharedCell, *, speaks: bool = True) -> None:
+    def __init__(self, name: str, limits: Limits, free: SharedMoment, *, speaks: bool = True) -> None:
         self._name = name
         self._length = limits.scaled(limits.request_queue)
         self._interval_ns = round(1e9 / limits.requests_per_s) if limits.requests_per_s else 0
-        self._cell = cell
+        self._free = free
         self._speaks = speaks
         self.hits = 0
 
@@ -37,19 +37,19 @@ class RequestQueue:
         if not self._interval_ns:
             return 0.0
         now_ns = round(now * 1e9)
-        with self._cell.locked() as free_ns:
+        with self._free.locked() as free_ns:
             if self._length and free_ns > now_ns and self._waiting(free_ns, now_ns) >= self._length:
                 self.hits += 1
                 return None
             taken_ns = max(free_ns, now_ns)
-            self._cell.write(taken_ns + self._interval_ns)
+            self._free.write(taken_ns + self._interval_ns)
         return (taken_ns - now_ns) / 1e9
 
     def report(self, now: float) -> dict[str, float]:
         """The counters of the limit; the length of the queue comes from the process that speaks."""
         if not self._length:
             return {}
-        waiting = self._waiting(self._cell.number, round(now * 1e9)) if self._speaks else 0
+        waiting = self._waiting(self._free.ns, round(now * 1e9)) if self._speaks else 0
         of = self._length if self._speaks else 0
         perfmon = f"HTTP Service Request Queues({self._name})\\"
         return {

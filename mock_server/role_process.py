@@ -26,12 +26,15 @@ from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.global_catalog import global_catalog_roles
 from mock_server.roles.public_folders import public_folder_roles
 from mock_server.roles.referral import referral_roles
+from mock_server.roles.reverse_proxy import ReverseProxyRole
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.roles.store import store_roles
+from mock_server.shared_cells import SharedCells
 from mock_server.topology import Topology
+from mock_server.topology_file import TopologySource
 
-RoleName = Literal["client_access", "mailbox", "public_folders", "global_catalog"]
+RoleName = Literal["reverse_proxy", "client_access", "mailbox", "public_folders", "global_catalog"]
 
 REPORT: Final = b""
 """Asks for :class:`~mock_server.counters.RoleCounters`."""
@@ -43,11 +46,18 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a process is to be: number ``index`` among the servers of ``role``."""
+    """What a process is to be: number ``index`` among the servers of ``role``.
+
+    ``number`` tells the processes of one server apart, which share the descriptor ``cells``; ``source`` says
+    where the topology was read, for what is read again.
+    """
 
     role: RoleName
     index: int
     topology: Topology
+    number: int = 0
+    cells: int | None = None
+    source: TopologySource | None = None
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -60,13 +70,22 @@ def roles_of(task: Task) -> tuple[Role, ...]:
     """The services of the task's server."""
     topology, index = task.topology, task.index
     directory = topology.directory()
+    if task.role == "reverse_proxy":
+        return (ReverseProxyRole(topology, topology.reverse_proxy[index]),)
     if task.role == "client_access":
-        return (ClientAccessRole(topology, topology.client_access[index], directory),)
+        return (_client_access_role(task, directory),)
     if task.role == "mailbox":
         return _mailbox_roles(topology, index, directory)
     if task.role == "public_folders":
         return public_folder_roles(topology, topology.public_folders[index], directory)
     return global_catalog_roles(topology, topology.global_catalog[index], directory)
+
+
+def _client_access_role(task: Task, directory: Directory) -> ClientAccessRole:
+    server = task.topology.client_access[task.index]
+    cells = SharedCells(task.cells, task.number, server.processes)
+    speaks = task.number == 0
+    return ClientAccessRole(task.topology, server, directory, cells, speaks=speaks, source=task.source)
 
 
 def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tuple[Role, ...]:

@@ -39,12 +39,18 @@ class Accounts(msgspec.Struct, frozen=True):
 
 
 class Organisation(msgspec.Struct, frozen=True):
-    """What ``GET {counters_url}/organisation`` of a running mock answers."""
+    """What ``GET {counters_url}/organisation`` of a running mock answers.
+
+    ``cas_sources`` are the addresses from which the Client Access servers connect to those behind, if they
+    are not those of ``cas``; ``directory`` is whom clients are referred to, `dsproxy` or `global-catalog`.
+    """
 
     cas: tuple[Endpoint, ...]
     servers: dict[str, Server]
     counters_url: str
     accounts: Accounts
+    cas_sources: tuple[str, ...] = ()
+    directory: str = "dsproxy"
 
     @classmethod
     def decode(cls, text: str | bytes, source: str) -> Self:

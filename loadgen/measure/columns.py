@@ -8,6 +8,7 @@ COLUMNS: Final = (
     "cas_to_stores",
     "cas_to_dsproxy",
     "cas_to_referral",
+    "cas_to_gc",
     "cas_total",
     "store",
     "dsproxy",
@@ -16,10 +17,11 @@ COLUMNS: Final = (
     "public_store",
     "directory",
 )
-"""In the order in which reports list them; the two referral columns are 0 once start-up is over."""
+"""In the order in which reports list them; the two referral columns are 0 once start-up is over, and
+``cas_to_gc`` is 0 unless clients are referred to global catalogs directly."""
 
 PARTS: Final = {
-    "cas_total": ("cas_to_stores", "cas_to_dsproxy", "cas_to_referral"),
+    "cas_total": ("cas_to_stores", "cas_to_dsproxy", "cas_to_referral", "cas_to_gc"),
     "mailbox_total": ("store", "dsproxy", "referral"),
 }
 """The columns that are sums of others."""

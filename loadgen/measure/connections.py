@@ -26,23 +26,26 @@ def organisation_filters(organisation: Mapping[str, Any]) -> Filters:
     """Filters for an organisation on this machine, from its description as ``GET /organisation`` gives it.
 
     Taken connections are counted where they arrive, at a role's own address and port; what the CAS opens,
-    at the CAS's end. Columns whose servers share an address and port can't be told apart, and are left out.
+    at the CAS's end. What a reverse proxy opens is in no column. Columns whose servers share an address and port can't be told apart, and are left out.
     """
     cas = [Host(each["address"], each["port"]) for each in organisation["cas"]]
+    sources = [Host(address) for address in organisation.get("cas_sources") or ()] or cas
     servers = organisation["servers"]
     mailbox_store = _hosts(organisation, "mailbox", "store")
     public = [servers[name] for name in organisation["accounts"]["public_servers"]]
     public_store = [Host(server["address"], server["ports"]["store"]) for server in public]
     dsproxy = _hosts(organisation, "mailbox", "directory")
     referral = _hosts(organisation, "mailbox", "referral")
+    catalogs = _hosts(organisation, "global_catalog", "directory")
     filters = {
         "client_to_cas": _accepted(cas),
-        "cas_to_stores": _opened(cas, list(dict.fromkeys(mailbox_store + public_store))),
-        "cas_to_dsproxy": _opened(cas, dsproxy),
-        "cas_to_referral": _opened(cas, referral),
+        "cas_to_stores": _opened(sources, list(dict.fromkeys(mailbox_store + public_store))),
+        "cas_to_dsproxy": _opened(sources, dsproxy),
+        "cas_to_referral": _opened(sources, referral),
+        "cas_to_gc": _opened(sources, catalogs),
         "dsproxy": _accepted(dsproxy),
         "referral": _accepted(referral),
-        "directory": _accepted(_hosts(organisation, "global_catalog", "directory")),
+        "directory": _accepted(catalogs),
     }
     if not set(mailbox_store) & set(public_store):
         filters |= {"store": _accepted(mailbox_store), "public_store": _accepted(public_store)}
@@ -68,21 +71,27 @@ class MockCounter:
     """What the roles of the mock organisation say about their connections."""
 
     def __init__(self, counters_url: str) -> None:
-        self._url = f"{counters_url.rstrip('/')}/counters"
+        self._url = counters_url
 
     async def __call__(self) -> ConnectionCount:
         """Asks the mock; raises :class:`~loadgen.errors.PeerError`."""
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session,
-                session.get(self._url) as answer,
-            ):
-                text = await answer.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise TransportError(f"{self._url}: {type(error).__name__} {error}") from error
-        if answer.status != 200:
-            raise RemoteProtocolError(f"{self._url} answered {answer.status}")
-        return read_mock_counters(text)
+        return read_mock_counters(await fetch_counters(self._url))
+
+
+async def fetch_counters(counters_url: str) -> str:
+    """What a mock answers to ``GET /counters``; raises :class:`~loadgen.errors.PeerError`."""
+    url = f"{counters_url.rstrip('/')}/counters"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session,
+            session.get(url) as answer,
+        ):
+            text = await answer.text()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise TransportError(f"{url}: {type(error).__name__} {error}") from error
+    if answer.status != 200:
+        raise RemoteProtocolError(f"{url} answered {answer.status}")
+    return text
 
 
 class _MockCounters(msgspec.Struct):

@@ -29,11 +29,12 @@ from loadgen.report.summary import IDLE_AT_LEAST_S, Cell, Connections, Latency, 
 
 _EXAMPLES_SHOWN: Final = 8
 _VERDICT_STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
-_COLUMN_TITLES: Final = {
+COLUMN_TITLES: Final = {
     "client_to_cas": "client to CAS",
     "cas_to_stores": "CAS to stores",
     "cas_to_dsproxy": "CAS to DSProxy",
     "cas_to_referral": "CAS to referral",
+    "cas_to_gc": "CAS to GC",
     "cas_total": "CAS total",
     "store": "store",
     "dsproxy": "DSProxy",
@@ -42,6 +43,9 @@ _COLUMN_TITLES: Final = {
     "public_store": "public folders",
     "directory": "DSProxy to GC",
 }
+"""What reports call the columns of the connection table."""
+SELDOM: Final = "cas_to_gc"
+"""The column that is shown only where there is something in it."""
 _PARTIES: Final = ("expected", "client", "kernel", "mock")
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p99.9", "max")
 _UNSEEN_BY_LOADGEN: Final = {
@@ -107,9 +111,15 @@ def _connection_table(moments: Mapping[str, Mapping[str, Cell]], gap: int = 2) -
     headers = [header for moment in moments for header in ("", *_under(moment, _PARTIES))]
     found = table(*headers[1:], gap=gap)
     for column in COLUMNS:
+        if column == SELDOM and not any(_is_used(each.get(column)) for each in moments.values()):
+            continue
         cells = [cell for each in moments.values() for cell in (Text(), *_cells(each.get(column)))]
-        found.add_row(_COLUMN_TITLES[column], *cells[1:])
+        found.add_row(COLUMN_TITLES[column], *cells[1:])
     return found
+
+
+def _is_used(cell: Cell | None) -> bool:
+    return cell is not None and any((cell.expected, cell.client, cell.kernel, cell.mock))
 
 
 def _under(title: str, headers: tuple[str, ...]) -> Iterator[str]:

@@ -24,10 +24,11 @@ def virtual_connections(client: ClientType, *, starting: bool) -> dict[str, int]
     }
 
 
-def tcp_connections(virtual: Mapping[str, int]) -> dict[str, int]:
+def tcp_connections(virtual: Mapping[str, int], *, direct: bool = False) -> dict[str, int]:
     """TCP connections by column for virtual connections by purpose.
 
-    DSProxy opens one connection to the global catalog for each that it takes.
+    DSProxy opens one connection to the global catalog for each that it takes; with ``direct`` referral the
+    client access servers open them.
     """
     mail, public_folder, directory, referral = (
         CONNECTIONS_PER_VC * virtual.get(each, 0) for each in PURPOSES
@@ -36,10 +37,11 @@ def tcp_connections(virtual: Mapping[str, int]) -> dict[str, int]:
         {
             "client_to_cas": mail + public_folder + directory + referral,
             "cas_to_stores": mail + public_folder,
-            "cas_to_dsproxy": directory,
+            "cas_to_dsproxy": 0 if direct else directory,
             "cas_to_referral": referral,
+            "cas_to_gc": directory if direct else 0,
             "store": mail,
-            "dsproxy": directory,
+            "dsproxy": 0 if direct else directory,
             "referral": referral,
             "public_store": public_folder,
             "directory": directory,
@@ -48,13 +50,16 @@ def tcp_connections(virtual: Mapping[str, int]) -> dict[str, int]:
     return {column: count for column, count in counts.items() if count is not None}
 
 
-def expected(users: Iterable[tuple[ClientType, bool, int]]) -> dict[str, int]:
-    """Expected connections by column for logged-on users: (client type, still starting, how many) each."""
+def expected(users: Iterable[tuple[ClientType, bool, int]], *, direct: bool = False) -> dict[str, int]:
+    """Expected connections by column for logged-on users: (client type, still starting, how many) each.
+
+    ``direct``: they are referred to global catalogs.
+    """
     virtual = dict.fromkeys(PURPOSES, 0)
     for client, starting, count in users:
         for purpose, each in virtual_connections(client, starting=starting).items():
             virtual[purpose] += each * count
-    return tcp_connections(virtual)
+    return tcp_connections(virtual, direct=direct)
 
 
 def as_loadgen(users: int) -> dict[str, int]:

@@ -7,11 +7,11 @@ the mailbox server's addresses.
 import asyncio
 import errno
 from collections.abc import Sequence
-from typing import cast
 
 from mock_server.counters import RoleCounters
-from mock_server.port_pool import PortLease, PortPool
+from mock_server.port_pool import PortPool
 from mock_server.roles.connection import BACKLOG, connect_from_pool
+from mock_server.roles.relay import BackSide, FrontSide
 
 
 class DirectoryProxyRole:
@@ -48,18 +48,18 @@ class DirectoryProxyRole:
             },
         )
 
-    def join(self, front: "_FrontEnd") -> None:
+    def join(self, front: FrontSide) -> None:
         """Open the connection to the global catalog that belongs to ``front``."""
         task = asyncio.get_running_loop().create_task(self._join(front))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _join(self, front: "_FrontEnd") -> None:
+    async def _join(self, front: FrontSide) -> None:
         for _ in self._global_catalogs:
             current = self._current
             try:
                 await connect_from_pool(
-                    lambda lease: _BackEnd(front, lease),
+                    lambda lease: BackSide(front, lease),
                     self._global_catalogs[current],
                     self._port,
                     self._ports,
@@ -80,99 +80,17 @@ class DirectoryProxyRole:
             self.failovers += 1
 
 
-class _Side(asyncio.Protocol):
-    """One side of a connection; what comes in goes out on the other, no faster than that takes it.
-
-    ``ended`` says that its peer has finished, ``finished`` that this side did so before.
-    """
-
-    transport: asyncio.Transport
-    other: "_Side | None" = None
-    ended = False
-    finished = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.other is not None:
-            self.other.transport.write(data)
-
-    def eof_received(self) -> bool:
-        """This direction is over; the other goes on, unless it was over already."""
-        self.ended = True
-        if self.other is not None:
-            self.other.finish()
-        return self.other is None or not self.other.ended
-
-    def finish(self) -> None:
-        """Nothing more comes from the other side."""
-        self.finished = not self.ended
-        self.transport.write_eof()
-
-    def pause_writing(self) -> None:
-        if self.other is not None:
-            self.other.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.other is not None:
-            self.other.transport.resume_reading()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if self.other is not None:
-            self.other.transport.close()
-
-
-class _FrontEnd(_Side):
-    """The side of the client, of whom one read is kept until the other side is there."""
+class _FrontEnd(FrontSide):
+    """The side of the client, which the role counts."""
 
     def __init__(self, role: DirectoryProxyRole) -> None:
+        super().__init__(role.join)
         self._role = role
-        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
         self._role.connections += 1
-        self._role.join(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self.other is None:
-            self._early += data
-            self.transport.pause_reading()
-        else:
-            super().data_received(data)
-
-    def joined(self, other: _Side) -> None:
-        """The connection to the global catalog is open."""
-        self.other = other
-        if self._early:
-            other.transport.write(self._early)
-            self._early = b""
-            self.transport.resume_reading()
-        if self.ended:
-            other.finish()
+        super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._role.connections -= 1
-        super().connection_lost(error)
-
-
-class _BackEnd(_Side):
-    """The side of the global catalog, which holds a port."""
-
-    def __init__(self, front: _FrontEnd, lease: PortLease) -> None:
-        self._front = front
-        self._lease = lease
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self._front.transport.is_closing():
-            self.transport.abort()
-        else:
-            self.other = self._front
-            self._front.joined(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        closed_here = self.finished or not self.ended
-        self._lease.end(closed_here=error is None and closed_here)
         super().connection_lost(error)

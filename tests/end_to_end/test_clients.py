@@ -27,6 +27,7 @@ COLUMNS = (
     "cas_to_stores",
     "cas_to_dsproxy",
     "cas_to_referral",
+    "cas_to_gc",
     "cas_total",
     "store",
     "dsproxy",
@@ -35,11 +36,11 @@ COLUMNS = (
     "public_store",
     "directory",
 )
-OUTLOOK_STARTING = dict(zip(COLUMNS, (8, 4, 2, 2, 8, 2, 2, 2, 6, 2, 2), strict=True))
-OUTLOOK_STEADY = dict(zip(COLUMNS, (6, 4, 2, 0, 6, 2, 2, 0, 4, 2, 2), strict=True))
-CACHED_2007_STARTING = dict(zip(COLUMNS, (12, 6, 4, 2, 12, 4, 4, 2, 10, 2, 4), strict=True))
-CACHED_2007_STEADY = dict(zip(COLUMNS, (8, 6, 2, 0, 8, 4, 2, 0, 6, 2, 2), strict=True))
-LOADGEN = dict(zip(COLUMNS, (2, 2, 0, 0, 2, 2, 0, 0, 2, 0, 0), strict=True))
+OUTLOOK_STARTING = dict(zip(COLUMNS, (8, 4, 2, 2, 0, 8, 2, 2, 2, 6, 2, 2), strict=True))
+OUTLOOK_STEADY = dict(zip(COLUMNS, (6, 4, 2, 0, 0, 6, 2, 2, 0, 4, 2, 2), strict=True))
+CACHED_2007_STARTING = dict(zip(COLUMNS, (12, 6, 4, 2, 0, 12, 4, 4, 2, 10, 2, 4), strict=True))
+CACHED_2007_STEADY = dict(zip(COLUMNS, (8, 6, 2, 0, 0, 8, 4, 2, 0, 6, 2, 2), strict=True))
+LOADGEN = dict(zip(COLUMNS, (2, 2, 0, 0, 0, 2, 2, 0, 0, 2, 0, 0), strict=True))
 """TCP connections of one user, from the white paper's tables and its peaks at start-up (+33 and +50 %)."""
 
 RPC_SERVER_UNAVAILABLE = 0x6BA

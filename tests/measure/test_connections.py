@@ -49,12 +49,19 @@ def test_filters_follow_the_description_of_the_organisation():
         "cas_to_stores": opened(store, public),
         "cas_to_dsproxy": opened(dsproxy),
         "cas_to_referral": opened(referral),
+        "cas_to_gc": opened(Host("127.44.0.31", 6004)),
         "store": (Rule(local=store),),
         "dsproxy": (Rule(local=dsproxy),),
         "referral": (Rule(local=referral),),
         "public_store": (Rule(local=public),),
         "directory": (Rule(local=Host("127.44.0.31", 6004)),),
     }
+
+
+def test_what_the_cas_opens_is_counted_at_its_sources():
+    filters = organisation_filters(ORGANISATION | {"cas_sources": ["127.44.0.5"]})
+    assert filters["client_to_cas"] == organisation_filters(ORGANISATION)["client_to_cas"]
+    assert filters["cas_to_referral"] == (Rule(local=Host("127.44.0.5"), remote=Host("127.44.0.11", 6002)),)
 
 
 def test_columns_that_share_an_address_and_port_are_left_out():
@@ -69,7 +76,7 @@ def test_the_kernels_count_has_sums_where_all_parts_are_known(monkeypatch):
     monkeypatch.setattr(connections, "count_established", len)
     counts = KernelCounter(organisation_filters(ORGANISATION)).count()
     assert counts["cas_to_stores"] == 4
-    assert counts["cas_total"] == 4 + 2 + 2
+    assert counts["cas_total"] == 4 + 2 + 2 + 2
     assert counts["mailbox_total"] == 3
     assert KernelCounter({"store": ()}).count()["mailbox_total"] is None
 

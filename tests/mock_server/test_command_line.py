@@ -63,7 +63,7 @@ def test_how_many_processes_it_takes(name, changes, processes):
 )
 def test_what_it_is_doing_is_said_if_asked(run, monkeypatch, options, said):
     class Served:
-        def __init__(self, topology, announce):
+        def __init__(self, topology, announce, source):
             pass
 
         async def run(self):

@@ -17,8 +17,9 @@ from mock_server.message import MessageContent
 from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
-from mock_server.roles.dsproxy import DirectoryProxyRole, _BackEnd, _FrontEnd
+from mock_server.roles.dsproxy import DirectoryProxyRole, _FrontEnd
 from mock_server.roles.mail_delivery import MailDelivery, _Incoming
+from mock_server.roles.relay import BackSide
 from mock_server.roles.rpc_server import RpcServerRole, _LegConnection
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
@@ -463,7 +464,7 @@ async def test_a_late_connection_to_the_catalog_is_not_kept():
     role.join = lambda front: None
     front = _FrontEnd(role)
     front.connection_made(Transport(closing=True))
-    back, transport = _BackEnd(front, PortPool(Limits(), [MBX]).take()), Transport()
+    back, transport = BackSide(front, PortPool(Limits(), [MBX]).take()), Transport()
     back.connection_made(transport)
     assert transport.aborted
     assert front.other is None

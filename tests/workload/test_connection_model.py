@@ -16,14 +16,28 @@ STEADY = {
     "loadgen-2003-cached": (2, 2, 0, 2, 2, 0, 2, 0, 0),
     "loadgen-2007-online": (2, 2, 0, 2, 2, 0, 2, 0, 0),
 }
-PAPER_COLUMNS = [column for column in COLUMNS if "referral" not in column]
+PAPER_COLUMNS = [column for column in COLUMNS if "referral" not in column and column != "cas_to_gc"]
 
 
 @pytest.mark.parametrize(("name", "row"), STEADY.items())
 def test_steady_connections_are_the_white_papers(name, row):
     counts = expected([(read("client", name, ClientType), False, 1)])
     assert [counts[column] for column in PAPER_COLUMNS] == list(row)
-    assert counts["cas_to_referral"] == counts["referral"] == 0
+    assert counts["cas_to_referral"] == counts["referral"] == counts["cas_to_gc"] == 0
+
+
+def test_direct_referral_leads_past_dsproxy():
+    client = read("client", "outlook2007-cached-anywhere", ClientType)
+    through, past = (expected([(client, False, 1)], direct=direct) for direct in (False, True))
+    differing = {
+        column: (through[column], past[column]) for column in COLUMNS if through[column] != past[column]
+    }
+    assert differing == {
+        "cas_to_dsproxy": (2, 0),
+        "cas_to_gc": (0, 2),
+        "dsproxy": (2, 0),
+        "mailbox_total": (6, 4),
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,7 +81,14 @@ def test_loadgen_sees_two_connections_of_each_user():
 
 def test_a_sum_is_unknown_when_a_part_of_it_is():
     counts = with_totals(
-        {"store": 2, "dsproxy": 2, "cas_to_stores": 4, "cas_to_dsproxy": 2, "cas_to_referral": 0}
+        {
+            "store": 2,
+            "dsproxy": 2,
+            "cas_to_stores": 4,
+            "cas_to_dsproxy": 2,
+            "cas_to_referral": 0,
+            "cas_to_gc": 0,
+        }
     )
     assert counts["cas_total"] == 6
     assert counts["mailbox_total"] is None
