@@ -14,6 +14,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.engine import phases
 from loadgen.measure import latency_log, store, threshold
 from loadgen.measure.columns import COLUMNS
+from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.sample import LAYERS, OPERATIONS, OUTCOMES
 from loadgen.report import summary
 from loadgen.report.summary import Latency, Summary
@@ -223,7 +224,7 @@ def test_every_threshold_is_of_a_key_that_is_explained():
         for step, below in tree.items():
             yield from paths(below, f"{above}{step}.") if below else iter((above + step,))
 
-    lists = {*OPERATIONS, *LAYERS, *COLUMNS, *OUTCOMES}
+    lists = {*OPERATIONS, *LAYERS, *COLUMNS, *OUTCOMES, *LIMITS, UNKNOWN}
     for path in paths(threshold.PATHS):
         steps = ["*" if step in lists else step for step in path.split(".")]
         whole, of_latency = ".".join(steps), ".".join(steps[:-1])

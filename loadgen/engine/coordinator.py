@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.engine import worker
 from loadgen.engine.headcount import Headcount
+from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import ShardLinks
 from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.phases import DRAIN, HOLD, LOG_OFF, MEASURE, RAMP, STARTUP, WARMUP
@@ -44,6 +45,7 @@ class Coordinator:
         *,
         target_gone: Callable[[], str],
         on_progress: Callable[[Progress], None],
+        limits: LimitWatch | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
@@ -54,6 +56,7 @@ class Coordinator:
         self._headcount = headcount
         self._target_gone = target_gone
         self._on_progress = on_progress
+        self._limits = limits or LimitWatch()
         self._clock = clock
         self._in_thread = in_thread
         self._stopping = asyncio.Event()
@@ -89,6 +92,8 @@ class Coordinator:
     async def _first_user_is_in(self) -> bool:
         """One user alone: what he meets, all would meet."""
         await self._enter(RAMP, float(self._campaign.ramp))
+        if problem := await self._limits.begin():
+            self._tally.event("not_counted", f"limits before the ramp: {problem}")
         await self._links.all[0].call(worker.log_on_first)
         await self._until(self._nobody_pending, STEP_PATIENCE_S)
         refusal = next((report.first_refusal for report in self._reports if report.first_refusal), "")
@@ -184,6 +189,8 @@ class Coordinator:
         """Collects what all shards have to say, writes it down, and looks whether the run can go on."""
         self._reports = await self._links.call(worker.report)
         self._note_lost_shards()
+        if any(report.snapshot.refusals for report in self._reports):
+            await self._limits.look()
         await self._in_thread(self._tally.take, self._reports)
         if (census := await self._headcount.now(self._reports)) is not None:
             self._tally.connections("", census)

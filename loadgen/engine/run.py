@@ -15,6 +15,7 @@ import msgspec
 from loadgen.client.organisation import Organisation
 from loadgen.engine.coordinator import Coordinator
 from loadgen.engine.headcount import Headcount
+from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
 from loadgen.engine.shards import Machine, cut, require
 from loadgen.engine.tally import Progress, Tally
@@ -59,9 +60,9 @@ async def run(
         store = RunStore.create(Path(campaign.out), campaign.name, started, time.monotonic_ns())
         say(f"results: {store.folder}/")
         with store:
-            tally = Tally(
-                campaign, population, store, _record(campaign, population, opened, started), time.monotonic_ns
-            )
+            record = _record(campaign, population, opened, started)
+            limits = LimitWatch(opened.limits)
+            tally = Tally(campaign, population, store, record, time.monotonic_ns, limits)
             links = local_links(cut(campaign, population, opened, sources, requirements))
             coordinator = Coordinator(
                 campaign,
@@ -71,6 +72,7 @@ async def run(
                 Headcount(population, links, opened.counters),
                 target_gone=opened.gone,
                 on_progress=on_progress,
+                limits=limits,
             )
 
             def interrupt() -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.phases import MEASURE
 from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.deliveries import DeliveryLedger
+from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.recorder import Event, Gauges, Recorder, Snapshot
 from loadgen.measure.store import Phase, ResultsError, RunRecord, RunStore
 from loadgen.measure.threshold import Ending
@@ -48,6 +50,7 @@ class Tally:
         store: RunStore,
         record: RunRecord,
         clock: Callable[[], int],
+        limits: LimitWatch | None = None,
     ) -> None:
         self.totals = Totals()
         self.barriers: dict[str, Census] = {}
@@ -56,6 +59,7 @@ class Tally:
         self._store = store
         self._record = record
         self._clock = clock
+        self._limits = limits or LimitWatch()
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
         self._recorder = Recorder(-1, self._origin_ns)
@@ -93,7 +97,13 @@ class Tally:
         """Adds one interval of all shards, and writes it and the summary so far."""
         for report in reports:
             self._ledger.take(report.snapshot)
+            self._take_refusals(report.snapshot)
         self._add([report.snapshot for report in reports])
+
+    def _take_refusals(self, snapshot: Snapshot) -> None:
+        others = (gauges for shard, gauges in self.totals.gauges.items() if shard != snapshot.shard)
+        self._limits.note(snapshot.refusals, sum(gauges.users_logged_on for gauges in others))
+        snapshot.events = [self._limits.named(event) for event in snapshot.events]
 
     def lose(self, shard: int, users: int, text: str) -> None:
         """A shard is gone with its users."""
@@ -157,10 +167,6 @@ class Tally:
             skipped=sum(counts.skipped for counts in totals.counts.values()),
         )
 
-    def broken(self) -> str:
-        """The first ``abort_on`` threshold that the last interval broke, "" if none."""
-        return ""
-
     def _add(self, snapshots: list[Snapshot]) -> None:
         snapshots.append(self._recorder.snapshot(self._clock()))
         self._interval = Totals()
@@ -181,8 +187,17 @@ class Tally:
             peak=self.barriers.get("peak"),
             steady=self.barriers.get("steady"),
             unexpected_deliveries=self._ledger.unexpected,
+            limits=self._limits.hits(),
+            refused_by_limit=self._refused_by_limit(),
             ending=ending,
         )
+
+    def _refused_by_limit(self) -> dict[str, int]:
+        counts = dict.fromkeys((*LIMITS, UNKNOWN), 0)
+        for candidates, users in self.totals.users_refused_by.items():
+            name = self._limits.name_of(tuple(candidates.split("|"))) or UNKNOWN
+            counts[name] += users
+        return counts
 
     def _end_phase(self, now_s: float) -> None:
         if self._record.phases:

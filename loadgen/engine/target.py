@@ -18,6 +18,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.client.organisation import Organisation
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
+from loadgen.measure.limits import AskLimits, MockLimits
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign
 
@@ -42,6 +43,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[str, Counter]
     """Who counts connections besides the clients, by party; what nobody can see is null in the results."""
     dialect: Dialect
+    limits: AskLimits | None = None
+    """Who says how far the servers' limits are used, if anybody does."""
     organisation: Organisation | None = None
     process: Process | None = None
 
@@ -96,6 +99,7 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         accounts=organisation,
         counters=counters,
         dialect=library.read("dialect", "mock", Dialect),
+        limits=MockLimits(organisation.counters_url),
         organisation=organisation,
         process=process,
     )

@@ -10,6 +10,7 @@ import msgspec
 from loadgen.errors import ProfileError
 from loadgen.measure.columns import COLUMNS
 from loadgen.measure.histogram import PERCENTILES
+from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 
 Number = int | float
@@ -48,7 +49,12 @@ _OPERATION: Final = {
     "service_ms": _LATENCY,
 }
 PATHS: Final[dict[str, Any]] = {
-    "users": dict.fromkeys(("planned", "logged_on_peak", "refused", "lost"), _LEAF),
+    "users": {
+        **dict.fromkeys(
+            ("planned", "logged_on_peak", "admitted_peak", "refused", "reconnects", "lost"), _LEAF
+        ),
+        "refused_by_limit": dict.fromkeys((*LIMITS, UNKNOWN), _LEAF),
+    },
     "operations": dict.fromkeys(OPERATIONS, _OPERATION),
     "connections": {"peak": _TABLE, "steady": _TABLE, "lost": _LEAF},
     "traffic": {_ANY: {_ANY: dict.fromkeys(("sending", "aggregate", "idle_per_hour"), _LEAF)}},
@@ -216,13 +222,34 @@ def _default_problems(document: Document) -> list[str]:
                 f"{name}: {operation['planned'] - ended:,} of {operation['planned']:,} planned never ended"
             )
     users = document["users"]
-    if users["refused"]:
-        problems.append(f"{users['refused']:,} of {users['planned']:,} users were refused")
+    problems += _refusals(users, document["limits"])
     if document["connections"]["lost"]:
         problems.append(f"{document['connections']['lost']:,} virtual connections were lost")
     for moment in ("peak", "steady"):
         problems += _table_problems(moment, document["connections"][moment])
     return problems
+
+
+def _refusals(users: Document, limits: Sequence[Document]) -> list[str]:
+    """Who was refused, and by which limit of which servers."""
+    if not users["refused"]:
+        return []
+    by_limit = {name: count for name in LIMITS if (count := users["refused_by_limit"].get(name))}
+    if not by_limit:
+        return [f"{users['refused']:,} of {users['planned']:,} users were refused"]
+    problems = []
+    for name, count in by_limit.items():
+        where = " and ".join(describe_limit(hit) for hit in limits if hit["name"] == name)
+        problems.append(f"{count:,} users refused: {name}{where and f' of {where}'}")
+    rest = users["refused"] - sum(by_limit.values())
+    return [*problems, f"{rest:,} users refused for other reasons"] if rest else problems
+
+
+def describe_limit(hit: Document) -> str:
+    """The server of a limit that was hit, and how far it was used."""
+    if hit["of"] is None:
+        return str(hit["server"])
+    return f"{hit['server']} ({hit['in_use']:,.0f} of {hit['of']:,.0f} in use)"
 
 
 def _table_problems(moment: str, table: Document | None) -> list[str]:

@@ -47,6 +47,7 @@ class Totals:
         """(octets, user seconds) by client type, profile and kind."""
         self.gauges: dict[int, Gauges] = {}
         self.users_logged_on_peak = 0
+        self.users_admitted_peak = 0
         self.busy_peak = 0.0
         """The largest share of any ten seconds in which one event loop was busy."""
         self._busy: dict[int, BusyWindow] = {}
@@ -143,6 +144,7 @@ class Totals:
         gauges = snapshot.gauges
         self.gauges[snapshot.shard] = gauges
         self.users_logged_on_peak = max(self.users_logged_on_peak, self.users_logged_on)
+        self.users_admitted_peak = max(self.users_admitted_peak, self.users_admitted)
         window = self._busy.setdefault(snapshot.shard, BusyWindow())
         self.busy_peak = max(self.busy_peak, window.add(snapshot.started_ns, snapshot.ended_ns, gauges.busy))
         if gauges.descriptors_limit:

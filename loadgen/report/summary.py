@@ -8,6 +8,7 @@ import msgspec
 from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.histogram import PERCENTILES, Histogram
+from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.recorder import ALWAYS_TIMED, Failure
 from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 from loadgen.measure.threshold import Bounds, Ending, Verdict
@@ -67,12 +68,35 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Users(msgspec.Struct, frozen=True, kw_only=True):
-    """How many users there were to be, were, could not log on, and went missing."""
+    """How many users there were to be, were, could not log on, came back, and went missing.
+
+    ``admitted`` are those with all of their steady connections; ``refused_by_limit`` divides ``refused`` by
+    the limit that refused them, ``unknown`` where that can't be said.
+    """
 
     planned: int
     logged_on_peak: int
+    admitted_peak: int
     refused: int
+    refused_by_limit: dict[str, int]
+    reconnects: int
     lost: int
+
+
+class LimitHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of one server that was hit: how much of it was in use at most, and how often it was not enough.
+
+    ``users_logged_on`` when the first user met it, and ``first_error`` what that one saw; None and "" if
+    nobody was refused by it. Without counters of the target only the name is known.
+    """
+
+    name: str
+    server: str
+    in_use: float | None
+    of: float | None
+    hits: int | None
+    users_logged_on: int | None
+    first_error: str
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +157,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     measured_s: float
     """Real seconds of the measured phase so far."""
     users: Users
+    limits: tuple[LimitHit, ...] = ()
     operations: dict[str, Operation]
     set_up: dict[str, Latency]
     """Opening connections, by layer: service time in ms."""
@@ -154,6 +179,8 @@ def summarise(
     peak: Census | None = None,
     steady: Census | None = None,
     unexpected_deliveries: int = 0,
+    limits: tuple[LimitHit, ...] = (),
+    refused_by_limit: Mapping[str, int] | None = None,
     ending: Ending | None = None,
 ) -> Summary:
     """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``."""
@@ -163,9 +190,13 @@ def summarise(
         users=Users(
             planned=population.users,
             logged_on_peak=totals.users_logged_on_peak,
+            admitted_peak=totals.users_admitted_peak,
             refused=totals.users_refused,
+            refused_by_limit=dict.fromkeys((*LIMITS, UNKNOWN), 0) | dict(refused_by_limit or {}),
+            reconnects=totals.reconnects,
             lost=totals.users_lost,
         ),
+        limits=limits,
         operations={name: _operation(name, totals) for name in OPERATIONS},
         set_up={layer: Latency.of(totals.histograms.get(f"{layer}.service")) for layer in LAYERS},
         connections=Connections(

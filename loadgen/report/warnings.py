@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from loadgen.measure import threshold
 from loadgen.workload.campaign import Campaign
 
 _ENOUGH_FOR_P999: Final = 1000
@@ -31,6 +32,12 @@ def of(
             f"{summary['generator']['clamped']:,} times were negative or above 10 min and count at the edge. "
             "Do not read maxima of 10 min as such."
         )
+    for hit in summary["limits"]:
+        met = f"first with {hit['users_logged_on']:,} users logged on" if hit["first_error"] else ""
+        often = f"{hit['hits']:,} times" if hit["hits"] is not None else ""
+        parts = ", ".join(filter(None, (often, met, hit["first_error"])))
+        of = f" of {where}" if (where := threshold.describe_limit(hit)) else ""
+        yield f"Limit {hit['name']}{of} was hit: {parts}. See docs/limits.md for what helps."
     if summary["unexpected_deliveries"]:
         yield (
             f"{summary['unexpected_deliveries']:,} notifications came twice or belong to another run. "

@@ -6,11 +6,12 @@ import pytest
 
 from loadgen.engine import worker
 from loadgen.engine.coordinator import Coordinator
+from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.shards import ShardPlan
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, TransportError
 from loadgen.measure.connections import Census
-from loadgen.measure.recorder import Snapshot
+from loadgen.measure.recorder import Refusal, Snapshot
 from loadgen.measure.threshold import Ending
 from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
@@ -34,6 +35,7 @@ class ScriptedShards:
         self.busy_until_s = 0.0
         self.unfinished_until_s = 0.0
         self.refusal = ""
+        self.refusals_at = lambda now_s: ()
         self.bug = ""
         self.all = tuple(
             type("Link", (), {"plan": plan, "call": self.call_one, "is_lost": False})
@@ -80,7 +82,9 @@ class ScriptedShards:
     def report(self, now_s):
         now_ns = self.clock()
         return ShardReport(
-            snapshot=Snapshot(shard=0, started_ns=now_ns, ended_ns=now_ns),
+            snapshot=Snapshot(
+                shard=0, started_ns=now_ns, ended_ns=now_ns, refusals=list(self.refusals_at(now_s))
+            ),
             states=[],
             pending=int(now_s < self.busy_until_s),
             left_to_do=int(now_s < self.unfinished_until_s),
@@ -161,6 +165,7 @@ class Stage:
         self.headcount = StubHeadcount()
         self.gone = ""
         self.coordinator = None
+        self.limits = None
 
     async def run(self):
         async def in_line(function, *args):
@@ -176,6 +181,7 @@ class Stage:
             on_progress=lambda progress: None,
             clock=self.clock,
             in_thread=in_line,
+            limits=self.limits,
         )
         await self.coordinator.run()
         return self.coordinator.ending
@@ -357,3 +363,28 @@ def test_who_could_not_count_at_a_barrier_is_written_down(run, stage):
         ("not_counted", "kernel at peak: Operation not permitted"),
         ("not_counted", "kernel at steady: Operation not permitted"),
     ]
+
+
+def test_limits_are_read_before_anybody_comes_and_after_refusals(run, stage):
+    asked_s = []
+
+    async def ask():
+        asked_s.append(stage.clock() / 1e9)
+        return []
+
+    stage.limits = LimitWatch(ask)
+    refusal = Refusal(("ports",), 1, 0, 3, 2, "HTTP 503")
+    stage.shards.refusals_at = lambda now_s: [refusal] if 5 <= now_s < 7 else []
+    run(stage.run())
+    assert asked_s[0] == 0
+    assert 5 <= asked_s[1] < asked_s[2] < 7
+    assert len(asked_s) == 3
+
+
+def test_limits_that_cannot_be_read_are_an_event(run, stage):
+    async def ask():
+        raise TransportError("nobody there")
+
+    stage.limits = LimitWatch(ask)
+    run(stage.run())
+    assert ("not_counted", "limits before the ramp: nobody there") in stage.tally.events

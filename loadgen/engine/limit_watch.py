@@ -1,0 +1,94 @@
+"""Which limit it was: errors of refused users beside what the servers say of their limits."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from loadgen.errors import PeerError
+from loadgen.measure.limits import AskLimits, LimitReading
+from loadgen.measure.recorder import Event, Refusal
+from loadgen.report.summary import LimitHit
+
+
+class LimitWatch:
+    """Names limits for one run. An error may mean several: the one whose hits moved it is.
+
+    ``ask`` is None if the target's counters can't be had; then a limit is named if only one comes into
+    question, and it is nobody's in particular.
+    """
+
+    def __init__(self, ask: AskLimits | None = None) -> None:
+        self._ask = ask
+        self._before: dict[tuple[str, str], int] = {}
+        self._found: dict[tuple[str, str], LimitReading] = {}
+        self._first: dict[tuple[str, ...], Refusal] = {}
+
+    async def begin(self) -> str:
+        """Reads what the counters say before anybody comes; returns the problem if they can't be read."""
+        try:
+            self._before = {(each.name, each.server): each.hits for each in await self._readings()}
+        except PeerError as error:
+            self._ask = None
+            return str(error)
+        return ""
+
+    async def look(self) -> None:
+        """Reads the counters after a refusal; counters that can't be read now say nothing new."""
+        try:
+            readings = await self._readings()
+        except PeerError:
+            return
+        for each in readings:
+            key = (each.name, each.server)
+            hits = each.hits - self._before.get(key, 0)
+            if hits > 0:
+                in_use = max(each.in_use, self._found[key].in_use if key in self._found else 0.0)
+                self._found[key] = msgspec.structs.replace(each, hits=hits, in_use=in_use)
+
+    def note(self, refusals: Iterable[Refusal], users_logged_on_elsewhere: int) -> None:
+        """Keeps the first refusal of each kind; the others logged on are those of other shards."""
+        for refusal in refusals:
+            known = self._first.get(refusal.limits)
+            if known is None or refusal.first_ns < known.first_ns:
+                users = refusal.users_logged_on + users_logged_on_elsewhere
+                self._first[refusal.limits] = msgspec.structs.replace(refusal, users_logged_on=users)
+
+    def name_of(self, candidates: tuple[str, ...]) -> str:
+        """The limit that an error means which may mean these; "" if that can't be said."""
+        if self._ask is None:
+            return candidates[0] if len(candidates) == 1 else ""
+        moved = {name for name, _ in self._found}
+        return next((name for name in candidates if name in moved), "")
+
+    def named(self, event: Event) -> Event:
+        """The event with the limit's name instead of those that come into question."""
+        if event.limit is None:
+            return event
+        return msgspec.structs.replace(event, limit=self.name_of(tuple(event.limit.split("|"))) or None)
+
+    def hits(self) -> tuple[LimitHit, ...]:
+        """Every limit that was hit, with the first refusal that means it; in the order in which they came."""
+        first: dict[str, Refusal] = {}
+        for refusal in sorted(self._first.values(), key=lambda each: each.first_ns):
+            if name := self.name_of(refusal.limits):
+                first.setdefault(name, refusal)
+        found = list(self._found.values())
+        if self._ask is None:
+            found = [LimitReading(name, "", 0.0, 0.0, 0) for name in first]
+        hits = [_hit(reading, first.get(reading.name), self._ask is not None) for reading in found]
+        return tuple(sorted(hits, key=lambda hit: (hit.first_error == "", hit.users_logged_on or 0)))
+
+    async def _readings(self) -> list[LimitReading]:
+        return [] if self._ask is None else await self._ask()
+
+
+def _hit(reading: LimitReading, refusal: Refusal | None, is_counted: bool) -> LimitHit:
+    return LimitHit(
+        name=reading.name,
+        server=reading.server,
+        in_use=reading.in_use if is_counted else None,
+        of=reading.of if is_counted else None,
+        hits=reading.hits if is_counted else None,
+        users_logged_on=None if refusal is None else refusal.users_logged_on,
+        first_error="" if refusal is None else refusal.error,
+    )

@@ -1,0 +1,81 @@
+"""What servers say of their limits: how much is in use, of how much, and how often that was not enough."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from loadgen.errors import RemoteProtocolError
+from loadgen.measure.connections import fetch_counters
+
+LIMITS: Final = (
+    "ports",
+    "context_handles",
+    "memory",
+    "request_queue",
+    "worker_recycling",
+    "nspi_sessions",
+    "mapi_sessions",
+    "front_end_contexts",
+    "nonpaged_pool",
+)
+"""Every limit that a server may have, by the name that counters, events and reports give it."""
+
+UNKNOWN: Final = "unknown"
+"""Stands for the limit where none can be named."""
+
+_PREFIX: Final = "Limit\\"
+_IN_USE, _OF, _HITS = "In Use", "Of", "Hits"
+
+
+class LimitReading(msgspec.Struct, frozen=True):
+    """A limit of one server by its counters ``Limit\\<name>\\In Use``, ``Of`` and ``Hits``.
+
+    ``hits`` is the running total of refusals or cuts.
+    """
+
+    name: str
+    server: str
+    in_use: float
+    of: float
+    hits: int
+
+
+AskLimits = Callable[[], Awaitable[list[LimitReading]]]
+"""Reads all limits of all servers; raises :class:`~loadgen.errors.PeerError`."""
+
+
+class _Counters(msgspec.Struct):
+    roles: dict[str, dict[str, float]] = {}
+
+
+class MockLimits:
+    """Asks a mock organisation, whose ``counters_url`` this is."""
+
+    def __init__(self, counters_url: str) -> None:
+        self._url = counters_url
+
+    async def __call__(self) -> list[LimitReading]:
+        """Raises :class:`~loadgen.errors.PeerError`."""
+        return read_limits(await fetch_counters(self._url))
+
+
+def read_limits(text: str) -> list[LimitReading]:
+    """The limits in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
+    try:
+        roles = msgspec.json.decode(text, type=_Counters).roles
+    except msgspec.MsgspecError as error:
+        raise RemoteProtocolError(f"the mock's counters: {error}") from None
+    return [
+        LimitReading(
+            name,
+            server,
+            counters.get(f"{_PREFIX}{name}\\{_IN_USE}", 0.0),
+            counters.get(f"{_PREFIX}{name}\\{_OF}", 0.0),
+            round(hits),
+        )
+        for server, counters in roles.items()
+        for counter, hits in counters.items()
+        if counter.startswith(_PREFIX) and counter.endswith(f"\\{_HITS}")
+        for name in (counter.split("\\")[1],)
+    ]
