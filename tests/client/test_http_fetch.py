@@ -1,0 +1,128 @@
+"""Requests to a web server of the test's own, with and without credentials."""
+
+import asyncio
+import socket
+from base64 import b64encode
+
+import pytest
+from aiohttp import web
+
+from loadgen.client import http_fetch
+from loadgen.client.account import Credentials
+from loadgen.client.http_fetch import LARGEST_BODY, HttpFetch
+from loadgen.errors import TimedOut, TlsFailed, TransportError
+
+ANN = Credentials("ann@example.test", "pass:word")
+ADDRESS = "127.37.1.1"
+
+
+@pytest.fixture
+async def serve():
+    """Starts a handler of POST and GET on any path; gives its base URL."""
+    runners = []
+
+    async def start(handler):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app, shutdown_timeout=0.0)
+        await runner.setup()
+        await web.TCPSite(runner, ADDRESS, 0).start()
+        runners.append(runner)
+        return f"http://{ADDRESS}:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+async def test_basic_is_sent_at_once_where_it_is_wanted(serve):
+    seen = []
+
+    async def handler(request):
+        seen.append((request.method, request.headers.get("Authorization"), await request.read()))
+        return web.Response(text="yes")
+
+    answer = await HttpFetch(ANN, auth=("basic",)).post(await serve(handler) + "/x", b"body")
+    assert (answer.status, answer.body) == (200, b"yes")
+    assert seen == [("POST", "Basic " + b64encode(b"ann@example.test:pass:word").decode(), b"body")]
+
+
+async def test_what_the_server_offers_decides_and_only_the_last_leg_has_a_body(serve):
+    legs = []
+
+    async def handler(request):
+        said = request.headers.get("Authorization", "")
+        legs.append(
+            (request.transport.get_extra_info("peername"), said.partition(" ")[0], await request.read())
+        )
+        challenges = [("WWW-Authenticate", "NTLM"), ("WWW-Authenticate", 'Basic realm="r"')]
+        if said.startswith("Basic"):
+            return web.Response(text="in")
+        return web.Response(status=401, headers=challenges)
+
+    answer = await HttpFetch(ANN).post(await serve(handler), b"body")
+    assert answer.body == b"in"
+    assert legs[-1] == ("Basic", b"body")
+    assert {body for scheme, body in legs if scheme != "Basic"} == {b""}
+
+
+async def test_credentials_that_nobody_takes_come_back_as_they_went(serve):
+    async def handler(request):
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="r"'})
+
+    answer = await HttpFetch(ANN, auth=("basic",)).post(await serve(handler), b"")
+    assert (answer.status, answer.challenges) == (401, ('Basic realm="r"',))
+
+
+async def test_a_get_says_nothing_of_the_user_and_redirects_are_not_followed(serve):
+    async def handler(request):
+        assert "Authorization" not in request.headers
+        raise web.HTTPFound("https://elsewhere.example/x")
+
+    answer = await HttpFetch(ANN).get(await serve(handler))
+    assert (answer.status, answer.location) == (302, "https://elsewhere.example/x")
+
+
+async def test_an_answer_without_end_is_cut(serve):
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(1 << 16))
+        except ConnectionError:
+            return response
+
+    answer = await HttpFetch(ANN, auth=("basic",)).post(await serve(handler), b"")
+    assert LARGEST_BODY < len(answer.body) < 2 * LARGEST_BODY
+
+
+async def test_names_lead_to_the_addresses_given_for_them(serve):
+    async def handler(request):
+        return web.Response(text=request.host)
+
+    port = (await serve(handler)).rpartition(":")[2]
+    fetch = HttpFetch(ANN, auth=("basic",), addresses={"mail.example.test": (ADDRESS,)})
+    answer = await fetch.post(f"http://Mail.Example.Test:{port}/", b"")
+    assert answer.body == f"mail.example.test:{port}".encode()
+
+
+async def test_what_does_not_work_is_told_in_words(serve, monkeypatch):
+    fetch = HttpFetch(ANN, auth=("basic",))
+    with socket.socket() as closed:
+        closed.bind((ADDRESS, 0))
+        port = closed.getsockname()[1]
+        with pytest.raises(TransportError, match=r"refused|Connect call failed"):
+            await fetch.post(f"http://{ADDRESS}:{port}/", b"")
+
+    async def never(request):
+        await asyncio.Event().wait()
+
+    async def plain(request):
+        return web.Response()
+
+    with pytest.raises(TlsFailed, match="TLS: "):
+        await fetch.post((await serve(plain)).replace("http:", "https:"), b"")
+    monkeypatch.setattr(http_fetch, "TIMEOUT_S", 0.05)
+    with pytest.raises(TimedOut, match=r"no answer within 0\.05 s"):
+        await fetch.post(await serve(never), b"")
