@@ -53,7 +53,7 @@ async def _connect_to_host(host: str, port: int, source: str | None, many: int) 
 
 
 async def _connect_all(
-    family: int, address: tuple[str | int, ...], source: str | None, many: int
+    family: int, address: tuple[str | int | bytes, ...], source: str | None, many: int
 ) -> list[socket.socket]:
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
