@@ -136,8 +136,8 @@ class RpcSecurity:
         if auth is not None:
             self._check(auth)
             said = context.answer(auth.token)
-        elif not context.complete:
-            raise RemoteProtocolError("the server does not answer the authentication")
+        if not said and not context.complete:
+            raise RemoteProtocolError("the server leaves the authentication unfinished")
         if context.complete and self._level >= INTEGRITY:
             self.overhead = _TRAILER.size + context.token_size
         return self._verifier(said) if said else None

@@ -292,7 +292,7 @@ CHALLENGE = b"NTLMSSP\0\2\0\0\0"
 @pytest.mark.parametrize(
     ("auth", "text"),
     [
-        (None, "the server does not answer the authentication"),
+        (None, "the server leaves the authentication unfinished"),
         (
             AuthVerifier(9, 6, 1, CHALLENGE),
             "the verifier is of type 9, level 6, context 1 instead of 10, 6, 1",
@@ -339,6 +339,11 @@ def test_a_leg_that_is_refused():
     assert wire.pdu_type(alter) == PduType.ALTER_CONTEXT
     with pytest.raises(BindRefused, match="authentication refused: fault 0x00000005"):
         association.receive_pdu(wire.Fault(wire.decode(alter).call_id, 0, 5).encode())
+
+
+def test_a_server_may_be_silent_once_all_is_said():
+    association, _ = bound("negotiate")
+    assert association._security.answer(None) is None
 
 
 def test_secrets_are_not_shown():
