@@ -1,7 +1,6 @@
 """Who speaks on an HTTP connection: Basic, NTLM and Negotiate ([RFC 7617], [RFC 4559], [MS-NTHT])."""
 
 from base64 import b64decode, b64encode
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
@@ -10,6 +9,7 @@ import msgspec
 from loadgen.errors import PeerError, WireError
 from loadgen.wire.http import parse_basic
 from mock_server.accounts import Accounts, LogonProblem, LogonRefused
+from mock_server.counters import ProxyStatistics
 from mock_server.negotiation import Acceptor, SpnegoAcceptor
 from mock_server.ntlm import NtlmAcceptor, NtlmServer
 
@@ -33,14 +33,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class HttpPolicy:
-    """What all connections of a client access server have in common; ``refusals`` counts by problem."""
+    """What all connections of a client access server have in common."""
 
     def __init__(
-        self, schemes: tuple[HttpScheme, ...], server: NtlmServer, refusals: Counter[str] | None = None
+        self, schemes: tuple[HttpScheme, ...], server: NtlmServer, statistics: ProxyStatistics
     ) -> None:
         self.schemes = schemes
         self.server = server
-        self.refusals = Counter() if refusals is None else refusals
+        self.statistics = statistics
 
     @property
     def accounts(self) -> Accounts:
@@ -111,6 +111,7 @@ class HttpAuthentication:
         """Nobody speaks from now on; ``problem`` None is a request that only asks what is offered."""
         self._acceptor = None
         self._user = self._anybody
+        self._policy.statistics.unauthorized += 1
         if problem is not None:
-            self._policy.refusals[problem.name] += 1
+            self._policy.statistics.refused_logons[problem.name] += 1
         return Verdict(None, self._policy.offers)

@@ -20,6 +20,7 @@ from loadgen.wire.http import (
     parse_target,
 )
 from loadgen.wire.rts import echo
+from mock_server.http_authentication import Verdict
 from mock_server.request_queue import SERVICE_UNAVAILABLE
 
 _PATHS: Final = frozenset((RPC_PROXY_PATH, "/rpcwithcert/rpcproxy.dll"))
@@ -48,8 +49,8 @@ class ChannelHead(msgspec.Struct, frozen=True):
 class HttpConnection:
     """The HTTP side of one connection.
 
-    ``authenticate`` gets the value of ``Authorization`` (None if there is none) and says which user that is,
-    or None. ``output`` is what is to be sent; ``closing`` says that the connection ends once that is out.
+    ``authenticate`` gets the value of ``Authorization`` (None if there is none) and says what that proves.
+    ``output`` is what is to be sent; ``closing`` says that the connection ends once that is out.
     ``body`` is what has already come of the channel when :meth:`receive` returns its head.
 
     ``enter`` gets the path of each request, in lower case, and says how many seconds it waits for a worker,
@@ -58,8 +59,7 @@ class HttpConnection:
 
     def __init__(
         self,
-        authenticate: Callable[[str | None], str | None],
-        realm: str,
+        authenticate: Callable[[str | None], Verdict],
         enter: Callable[[str], float | None] = lambda _path: 0.0,
     ) -> None:
         self._enter = enter
@@ -67,7 +67,6 @@ class HttpConnection:
         self._unread = b""
         self.wait_s = 0.0
         self._authenticate = authenticate
-        self._challenge = f'WWW-Authenticate: Basic realm="{realm}"'
         self._parser = _head_parser()
         self._to_discard = 0
         self.output = bytearray()
@@ -124,9 +123,9 @@ class HttpConnection:
 
     def _answer(self, request: h11.Request) -> ChannelHead | None:
         headers = _Headers(request)
-        user = self._authenticate(headers.value(b"authorization"))
+        verdict = self._authenticate(headers.value(b"authorization"))
         method = request.method.decode("ascii")
-        refusal = self._refusal(request, method, headers, user)
+        refusal = self._refusal(request, method, headers, verdict)
         if refusal is not None:
             self._refuse(headers, *refusal)
             return None
@@ -135,17 +134,17 @@ class HttpConnection:
         if headers.content_length <= ECHO_LENGTH_LIMIT:
             self._to_discard = headers.content_length
             content_type = f"Content-Type: {CONTENT_TYPE}"
-            self._respond(200, "Success", content_type, body=_ECHO, keep=headers.keep_alive)
+            self._respond(200, "Success", *verdict.lines, content_type, body=_ECHO, keep=headers.keep_alive)
             return None
-        return self._open_channel(request, method, headers, user or "")
+        return self._open_channel(request, method, headers, verdict.user or "")
 
     def _refusal(
-        self, request: h11.Request, method: str, headers: "_Headers", user: str | None
+        self, request: h11.Request, method: str, headers: "_Headers", verdict: Verdict
     ) -> tuple[int, str, tuple[str, ...]] | None:
         if _path(request.target) not in _PATHS:
             return 404, "Not Found", ()
-        if user is None:
-            return 401, "Unauthorized", (self._challenge,)
+        if verdict.user is None:
+            return 401, "Unauthorized", verdict.lines
         if method not in (RPC_IN_DATA, RPC_OUT_DATA):
             return 405, "Method Not Allowed", (f"Allow: {RPC_IN_DATA}, {RPC_OUT_DATA}",)
         if headers.value(b"content-length") is None:

@@ -30,7 +30,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, access: ClientAccess) -> None:
         self._access = access
         self._loop = asyncio.get_running_loop()
-        self._http: HttpConnection | None = HttpConnection(access.authenticate, access.realm, self._enter)
+        self._http: HttpConnection | None = HttpConnection(access.policy.connection().check, self._enter)
         self._worker: set[Cuttable] | None = None
         self._has_context = False
         self._channel: _Channel | None = None

@@ -17,7 +17,7 @@ def access():
 
 @pytest.mark.parametrize("name", ["user00001", "USER00001@Contoso.test", "CONTOSO\\user00001"])
 def test_forms_of_a_users_name(access, name):
-    assert access.authenticate(basic_authorization(name, PASSWORD)) == "user00001"
+    assert access.policy.connection().check(basic_authorization(name, PASSWORD)).user == "user00001"
     assert access.statistics.unauthorized == 0
 
 
@@ -26,6 +26,8 @@ def test_forms_of_a_users_name(access, name):
     [
         None,
         "NTLM TlRMTVNTUAAB",
+        "NTLM !",
+        "Digest username=user00001",
         "Basic !",
         basic_authorization("user00001", PASSWORD + "x"),
         basic_authorization("user00001", ""),
@@ -35,7 +37,7 @@ def test_forms_of_a_users_name(access, name):
     ],
 )
 def test_nobody_else_comes_in(access, authorization):
-    assert access.authenticate(authorization) is None
+    assert access.policy.connection().check(authorization).user is None
     assert access.statistics.unauthorized == 1
 
 

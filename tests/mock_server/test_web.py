@@ -2,16 +2,19 @@
 
 import pytest
 
+from mock_server.http_authentication import Verdict
 from mock_server.web import HttpConnection
 
 AUTHORIZATION = "Basic dXNlcjpwdw=="
+LET_IN = Verdict("user")
+REFUSED = Verdict(None, ('WWW-Authenticate: Basic realm="contoso.test"',))
 GOOD = {"Host": "mail", "Authorization": AUTHORIZATION}
 TARGET = "/rpc/rpcproxy.dll?MBX1:6001"
 ECHO = bytes.fromhex("05001403100000001400000000000000 40000000")
 
 
 def connection():
-    return HttpConnection(lambda value: "user" if value == AUTHORIZATION else None, "contoso.test")
+    return HttpConnection(lambda value: LET_IN if value == AUTHORIZATION else REFUSED)
 
 
 def request(method="RPC_IN_DATA", target=TARGET, headers=GOOD, version="1.1", **more):
@@ -26,7 +29,7 @@ def first_line(http):
 
 def test_requests_that_real_clients_send_open_channels(vector):
     for name, method, length in (("in_request", "RPC_IN_DATA", 1 << 30), ("out_request", "RPC_OUT_DATA", 76)):
-        http = HttpConnection(lambda _: "user", "contoso.test")
+        http = HttpConnection(lambda _: LET_IN)
         head = http.receive(vector(f"http/{name}.hex") + b"\x05")
         assert head is not None
         assert (head.method, head.content_length, head.http_minor, head.user) == (method, length, 1, "user")

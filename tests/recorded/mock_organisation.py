@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from loadgen.wire.properties import PidTagBody, PidTagSubject
 from mock_server.counters import RpcStatistics
 from mock_server.directory import Directory, Organisation
+from mock_server.http_authentication import Verdict
 from mock_server.inbound_proxy import InboundProxy
 from mock_server.leg import Leg
 from mock_server.mail import LocalTransport
@@ -85,7 +86,7 @@ class Mock:
 
     def accept(self) -> ClientConnection:
         """A new connection to the client access server, which takes any password."""
-        connection = ClientConnection(HttpConnection(lambda value: value and "user", "recorded"))
+        connection = ClientConnection(HttpConnection(lambda value: Verdict(value and "user")))
         self._connections.append(connection)
         return connection
 
