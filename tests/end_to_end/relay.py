@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from random import Random
 
 from loadgen.client.account import RpcProxy
 from tests.end_to_end.mock_organisation import MockOrganisation
@@ -28,7 +29,10 @@ class _Wire:
 
 
 class Relay:
-    """Passes on at most ``piece`` bytes at a time, and nothing while it is held."""
+    """Passes on at most ``piece`` bytes at a time, and nothing while it is held.
+
+    ``cuts`` is how often it has cut all connections at once.
+    """
 
     def __init__(self, mock: MockOrganisation, piece: int) -> None:
         self._mock = mock
@@ -37,6 +41,7 @@ class Relay:
         self._flowing.set()
         self._wires: list[_Wire] = []
         self._bytes_left: int | None = None
+        self.cuts = 0
         self._serving: set[asyncio.Task[None]] = set()
         self.proxy: RpcProxy
 
@@ -63,9 +68,24 @@ class Relay:
         """End all connections when so many more bytes have come through."""
         self._bytes_left = size
 
+    def cut_any(self, draw: Random) -> bool:
+        """End any connection in any manner; False if there is none."""
+        if not self._wires:
+            return False
+        wire = draw.choice(self._wires)
+        of_method = [other for other in self._wires if other.method == wire.method]
+        self.cut(wire.method, of_method.index(wire), reset=draw.random() < 0.5)
+        return True
+
+    def calm(self) -> None:
+        """Cut nothing any more that is not cut yet."""
+        self._bytes_left = None
+
     def take(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         """A client has connected."""
-        self._serving.add(asyncio.create_task(self._serve(from_client, to_client)))
+        task = asyncio.create_task(self._serve(from_client, to_client))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def stop(self) -> None:
         """Drop all connections."""
@@ -77,14 +97,20 @@ class Relay:
         """One connection, until one of its sides ends."""
         from_server, to_server = await asyncio.open_connection(self._mock.host, self._mock.port)
         pumps: list[asyncio.Task[None]] = []
+        wire: _Wire | None = None
         try:
-            method = await from_client.readuntil(b" ")
+            try:
+                method = await from_client.readuntil(b" ")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return  # it was cut before it said anything
             to_server.write(method)
-            self._wires.append(_Wire(method.decode().strip(), to_client, to_server))
+            wire = _Wire(method.decode().strip(), to_client, to_server)
+            self._wires.append(wire)
             for source, target in ((from_client, to_server), (from_server, to_client)):
                 pumps.append(asyncio.create_task(self._pump(source, target)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._wires = [other for other in self._wires if other is not wire]
             for pump in pumps:
                 pump.cancel()
             for end in (to_client, to_server):
@@ -109,6 +135,7 @@ class Relay:
         if self._bytes_left >= 0:
             return False
         self._bytes_left = None
+        self.cuts += 1
         for wire in self._wires:
             for end in wire.ends:
                 end.close()
