@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.protocol.credentials import Credentials
+from loadgen.wire.http import RPC_PROXY_PATH
 
 __all__ = ["Account", "Credentials", "RpcProxy"]
 
@@ -54,3 +55,5 @@ class RpcProxy(Struct, frozen=True):
     addresses: tuple[str, ...] = ()
     source_addresses: tuple[str, ...] = ()
     tls_settings: TlsSettings = TlsSettings()
+    path: str = RPC_PROXY_PATH
+    """Virtual path of the RPC proxy for clients without a certificate."""

@@ -1,7 +1,7 @@
 """What Outlook does on its directory connection."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from loadgen.client.account import Account
 from loadgen.client.transport import RpcConnection
@@ -58,11 +58,17 @@ _SCREENS = 2
 
 
 class AddressBook:
-    """The directory, seen by ``account``; all methods raise :class:`~loadgen.errors.PeerError`."""
+    """The directory, seen by ``account``; all methods raise :class:`~loadgen.errors.PeerError`.
 
-    __slots__ = ("_account", "_connection", "_session")
+    ``by`` says what of a recipient is looked up.
+    """
 
-    def __init__(self, connection: RpcConnection, account: Account) -> None:
+    __slots__ = ("_account", "_by_address", "_connection", "_session")
+
+    def __init__(
+        self, connection: RpcConnection, account: Account, *, by: Literal["alias", "address"] = "alias"
+    ) -> None:
+        self._by_address = by == "address"
         self._connection = connection
         self._account = account
         self._session = NspiSession()
@@ -82,13 +88,14 @@ class AddressBook:
     async def resolve(self, accounts: Sequence[Account]) -> None:
         """Checks the names of recipients, as Outlook does before it sends (NspiResolveNamesW)."""
         session = self._session
-        request = session.resolve(tuple(account.alias for account in accounts), _RESOLVE_COLUMNS)
+        names = tuple(account.smtp if self._by_address else account.alias for account in accounts)
+        request = session.resolve(names, _RESOLVE_COLUMNS)
         resolved = session.take_resolved(
             request, await self._connection.call(request), tuple(map(_known, accounts))
         )
-        for account, name in zip(accounts, resolved, strict=True):
+        for asked, name in zip(names, resolved, strict=True):
             if name.outcome != RESOLVED:
-                raise WrongAnswer(f"the directory does not resolve {account.alias}: outcome {name.outcome}")
+                raise WrongAnswer(f"the directory does not resolve {asked}: outcome {name.outcome}")
 
     async def browse(self) -> None:
         """Goes to the user's own place in the global address list and pages on from there."""

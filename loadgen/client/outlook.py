@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic_ns, time
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.address_book import AddressBook
 from loadgen.client.cached_mailbox import CachedMailbox
 from loadgen.client.client_type import ClientType
+from loadgen.client.dialect import Dialect
 from loadgen.client.identity import about_client
 from loadgen.client.local_copy import LocalCopy
 from loadgen.client.mailbox import Mailbox
@@ -24,11 +25,6 @@ from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.wire.auxiliary import CACHED, CLASSIC_ONLINE
 from loadgen.wire.pdu import SyntaxId
-
-STORE_PORT: Final = 6001
-REFERRAL_PORT: Final = 6002
-DIRECTORY_PORT: Final = 6004
-"""Endpoints behind the RPC proxy, for Exchange 2003 to 2010."""
 
 _CHAINED_READS_FROM = (12, 0, 4207, 0)
 """Clients of this version and later take RopReadStream in several payloads ([MS-OXCRPC] 3.1.4.1.3)."""
@@ -56,6 +52,7 @@ class OutlookClient:
         "_closed_sent",
         "_connections",
         "_copy",
+        "_dialect",
         "_first_loss",
         "_leaving",
         "_mailbox",
@@ -84,6 +81,7 @@ class OutlookClient:
         on_public_news: Callable[[], None] = _nothing,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
         copy: LocalCopy | None = None,
+        dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self._account = account
         self._type = client_type
@@ -95,6 +93,7 @@ class OutlookClient:
         self._on_lost = on_lost
         self._options = options
         self._copy = copy or LocalCopy()
+        self._dialect = dialect
         self._connections: dict[VirtualConnection, str] = {}
         self._starting: list[VirtualConnection] = []
         self._first_loss: PeerError | None = None
@@ -159,7 +158,7 @@ class OutlookClient:
         directory_server = self._account.home_server
         if self._startup and starting.referral:
             referral = await self._open(
-                "referral", self._account.home_server, REFERRAL_PORT, (rfr.INTERFACE,)
+                "referral", self._account.home_server, self._dialect.ports.referral, (rfr.INTERFACE,)
             )
             self._starting.append(referral)
             directory_server = await self._timed("refer", refer(referral, self._account))
@@ -259,8 +258,8 @@ class OutlookClient:
         return connection
 
     async def _open_directory(self, server: str) -> tuple[AddressBook, VirtualConnection]:
-        connection = await self._open("directory", server, DIRECTORY_PORT, (nspi.INTERFACE,))
-        address_book = AddressBook(connection, self._account)
+        connection = await self._open("directory", server, self._dialect.ports.directory, (nspi.INTERFACE,))
+        address_book = AddressBook(connection, self._account, by=self._dialect.recipients)
         await self._timed("bind_directory", address_book.bind())
         return address_book, connection
 
@@ -298,7 +297,7 @@ class OutlookClient:
 
     async def _open_store(self, purpose: str, server: str) -> StoreSession:
         interfaces = (emsmdb.INTERFACE, *((emsmdb.ASYNC_INTERFACE,) if self.notifies else ()))
-        connection = await self._open(purpose, server, STORE_PORT, interfaces)
+        connection = await self._open(purpose, server, self._dialect.ports.store, interfaces)
         session = EmsmdbSession(self._account.legacy_dn, self._type.version_words, self._type.transfer)
         store = StoreSession(connection, session)
         store.on_failure = partial(self._fail, connection)

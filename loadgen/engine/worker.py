@@ -25,6 +25,7 @@ from loadgen.client.local_copy import LocalCopy
 from loadgen.client.outlook import OutlookClient
 from loadgen.engine.client import Client, Connect, Probe
 from loadgen.engine.live_shard import Shard, ShardCensus, ShardReport
+from loadgen.engine.security import connection_options, secured
 from loadgen.engine.shards import ShardPlan
 from loadgen.errors import PeerError
 
@@ -180,11 +181,13 @@ def _connect(
     return OutlookClient(
         account,
         client_type,
-        proxy,
+        secured(proxy, plan.campaign),
         startup=startup,
         probe=probe,
         on_notify=on_notify,
         on_public_news=on_public_news,
         on_lost=on_lost,
+        options=connection_options(plan.campaign),
         copy=copies[account.index] if client_type.cached else None,
+        dialect=plan.dialect,
     )

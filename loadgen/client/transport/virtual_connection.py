@@ -7,14 +7,14 @@ turns PDUs into answers to calls (:mod:`loadgen.protocol.association`).
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from ssl import SSLError
 from sys import intern
 from typing import Final, cast
 
 from loadgen.client.account import Credentials, RpcProxy
-from loadgen.client.transport.calling import OPENING, Caller, Opening
+from loadgen.client.transport.calling import OPENING, Caller, Opening, new_association
 from loadgen.client.transport.connection import ConnectionOptions, Probe
 from loadgen.client.transport.sockets import connect, reason
 from loadgen.client.transport.tls import end_point, start_tls, tls_failure
@@ -22,7 +22,6 @@ from loadgen.errors import ConnectionLost, PeerError, Unauthorized
 from loadgen.protocol.association import Association
 from loadgen.protocol.channel import InChannel, OutChannel
 from loadgen.protocol.http_authentication import (
-    Authentication,
     Candidate,
     HttpScheme,
     candidates,
@@ -30,7 +29,7 @@ from loadgen.protocol.http_authentication import (
 )
 from loadgen.protocol.rts_states import State
 from loadgen.protocol.virtual_connection import VirtualConnectionClient
-from loadgen.wire.http import RPC_PROXY_PATH, RPC_WITH_CERTIFICATE_PATH
+from loadgen.wire.http import RPC_WITH_CERTIFICATE_PATH
 from loadgen.wire.pdu import SyntaxId
 
 _HTTP_PORT: Final = 80
@@ -45,9 +44,14 @@ class VirtualConnection(Caller):
     __slots__ = ("_channels", "_closed", "_connecting", "_links", "_proxy", "_rts")
 
     def __init__(
-        self, rts: VirtualConnectionClient, proxy: RpcProxy, peer: str, options: ConnectionOptions
+        self,
+        rts: VirtualConnectionClient,
+        association: Association,
+        proxy: RpcProxy,
+        peer: str,
+        options: ConnectionOptions,
     ) -> None:
-        super().__init__(Association(), peer, options)
+        super().__init__(association, peer, options)
         self._rts = rts
         self._channels = rts.channels
         self._proxy = proxy
@@ -243,10 +247,18 @@ async def open_virtual_connection(
     if key in _TAKEN:
         left = (_TAKEN[key], *(candidate for candidate in left if candidate != _TAKEN[key]))
     while True:
-        authenticate = partial(left[0].authentication, credentials, proxy.host)
         opening = Opening(interfaces, probe)
+        sockets = await connect(proxy, 2, peer, options.connect_timeout_s)
+        opening.begin("connect_tls" if proxy.tls else "http_auth")
         try:
-            connection = await _open(proxy, server, port, authenticate, opening, options, peer)
+            now = asyncio.get_running_loop().time()
+            authenticate = partial(left[0].authentication, credentials, proxy.host)
+            rts = VirtualConnectionClient(
+                server, port, intern(_host(proxy)), authenticate, now, options, path=_path(proxy)
+            )
+            association = new_association(interfaces, server, credentials, options)
+            connection = VirtualConnection(rts, association, proxy, peer, options)
+            await connection.open(sockets, opening)
         except Unauthorized as error:
             left = still_possible(left[1:], error.schemes)
             if error.refused or not left:
@@ -254,30 +266,14 @@ async def open_virtual_connection(
         else:
             _TAKEN[key] = left[0]
             return connection
+        finally:
+            for unused in sockets:
+                unused.close()
 
 
-async def _open(
-    proxy: RpcProxy,
-    server: str,
-    port: int,
-    authenticate: Callable[[], Authentication],
-    opening: Opening,
-    options: ConnectionOptions,
-    peer: str,
-) -> VirtualConnection:
-    sockets = await connect(proxy, 2, peer, options.connect_timeout_s)
-    opening.begin("connect_tls" if proxy.tls else "http_auth")
-    try:
-        now = asyncio.get_running_loop().time()
-        host = intern(_host(proxy))
-        path = RPC_WITH_CERTIFICATE_PATH if proxy.tls_settings.client_certificate else RPC_PROXY_PATH
-        rts = VirtualConnectionClient(server, port, host, authenticate, now, options, path=path)
-        connection = VirtualConnection(rts, proxy, peer, options)
-        await connection.open(sockets, opening)
-    finally:
-        for unused in sockets:
-            unused.close()
-    return connection
+def _path(proxy: RpcProxy) -> str:
+    with_certificate = proxy.tls and proxy.tls_settings.client_certificate
+    return RPC_WITH_CERTIFICATE_PATH if with_certificate else RPC_PROXY_PATH
 
 
 def _host(proxy: RpcProxy) -> str:
