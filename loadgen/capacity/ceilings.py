@@ -130,13 +130,13 @@ def ceilings(topology: Topology, population: Population, *, startup: bool) -> tu
 
 
 def shares_of_servers(
-    topology: Topology, population: Population, role: str
+    topology: Topology, population: Population, role: str, users: int | None = None
 ) -> list[tuple[Server, list[int]]]:
-    """Each server of a role, and how many users of each group are its own."""
+    """Each server of a role, and how many of each group, of all or the first ``users``, are its own."""
     turns = servers_in_turn(topology, role)
     shares = {server.name: [0] * len(population.groups) for server in topology.servers(role)}
     for number in range(len(population.groups)):
-        members = population.members(number, population.users)
+        members = population.members(number, population.users if users is None else users)
         for turn, count in Counter(user % len(turns) for user in members if turns).items():
             shares[turns[turn].name][number] += count
     return [(server, shares[server.name]) for server in topology.servers(role)]
@@ -163,6 +163,8 @@ class _Order:
         self._numbers = array("H")
 
     def __getitem__(self, user: int) -> int:
+        if len(self.groups) == 1:
+            return 0
         if user >= len(self._numbers):
             self._grow(max(_FIRST_GUESS, 2 * user))
         return self._numbers[user]
@@ -185,6 +187,9 @@ def _clash(
     """The first user whom a server refuses, if users ``first``, ``first + step``, … are its own."""
     amounts = [meter.amount(each) for each in virtual]
     room, user, patience = of, first, order.period
+    if len(set(amounts)) == 1 and amounts[0] and not meter.per_user:
+        turns, room = divmod(of, amounts[0])
+        user += turns * step
     while patience:
         group = order[user]
         amount = amounts[group]

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from loadgen.capacity import work
-from loadgen.capacity.ceilings import amounts_of, meters, shares_of_servers
+from loadgen.capacity.ceilings import amounts_of, meters, refers_to_catalog, shares_of_servers
 from loadgen.capacity.work import Calls
 from loadgen.workload.campaign import Population, UserGroup
 from loadgen.workload.connection_model import expected
@@ -16,7 +16,14 @@ KB951764_PORTS: Final = PORT_RANGES["port-scalability"]
 
 COLUMNS_OF_ROLE: Final = {
     "reverse_proxy": ("client_to_cas",),
-    "client_access": ("client_to_cas", "cas_to_stores", "cas_to_dsproxy", "cas_to_referral", "cas_total"),
+    "client_access": (
+        "client_to_cas",
+        "cas_to_stores",
+        "cas_to_dsproxy",
+        "cas_to_referral",
+        "cas_to_gc",
+        "cas_total",
+    ),
     "mailbox": ("store", "dsproxy", "referral", "mailbox_total", "directory"),
     "public_folders": ("public_store",),
     "global_catalog": ("directory",),
@@ -92,10 +99,14 @@ def server_plans(topology: Topology, population: Population, day_s: float) -> tu
     )
 
 
-def connection_pairs(groups: tuple[UserGroup, ...], counts: list[int]) -> dict[str, Pair]:
+def connection_pairs(topology: Topology, groups: tuple[UserGroup, ...], counts: list[int]) -> dict[str, Pair]:
     """Connections by column of so many users of each group."""
+    direct = refers_to_catalog(topology)
     steady, startup = (
-        expected((group.client, starting, count) for group, count in zip(groups, counts, strict=True))
+        expected(
+            ((group.client, starting, count) for group, count in zip(groups, counts, strict=True)),
+            direct=direct,
+        )
         for starting in (False, True)
     )
     return {column: Pair(steady[column], startup[column]) for column in steady}
@@ -135,7 +146,7 @@ def _at(pair: Pair, *, startup: bool) -> int:
 def _server_plan(
     topology: Topology, population: Population, role: str, server: Server, shares: list[int], day_s: float
 ) -> ServerPlan:
-    columns = connection_pairs(population.groups, shares)
+    columns = connection_pairs(topology, population.groups, shares)
     uses = tuple(_uses(topology, population, role, server, shares))
     held = next((use.startup - use.steady for use in uses if use.limit == "ports"), 0)
     users = list(zip(population.groups, shares, strict=True))

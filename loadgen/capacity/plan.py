@@ -115,14 +115,13 @@ def make_plan(
     servers = server_plans(topology, population, day_s)
     proxies = [server for server in servers if server.role == "client_access"]
     found = ceilings(topology, population, startup=startup)
-    wanted = None if for_users is None else of_size(population, for_users)
     return Plan(
         topology=topology.name,
         limit_scale=topology.limits.scale,
         users=population.users,
         startup=startup,
         groups=tuple(GroupPlan(group.users, group.client.name, group.profile.name) for group in groups),
-        connections=connection_pairs(groups, [group.users for group in groups]),
+        connections=connection_pairs(topology, groups, [group.users for group in groups]),
         costs=_costs(topology, population),
         servers=servers,
         ceilings=found,
@@ -132,23 +131,13 @@ def make_plan(
         traffic=tuple(Traffic.of(row, groups, day_s) for row in work.TRAFFIC),
         rpc_per_s=round(sum(server.rpc_per_s for server in servers), 2),
         pings_per_s=round(sum(server.pings_per_s for server in servers), 2),
-        needed=needed(topology, wanted, startup=startup) if wanted else None,
+        needed=None if for_users is None else needed(topology, population, for_users, startup=startup),
     )
 
 
 def first_limit(plan: Plan) -> Ceiling | None:
     """The limit that stops this mix of users first, where, and after how many; None if nothing does."""
     return plan.ceilings[0] if plan.ceilings else None
-
-
-def of_size(population: Population, users: int) -> Population:
-    """The first so many users of this mix, as groups of a mixed population."""
-    times = -(-users // population.users)
-    larger = tuple(replace(group, users=group.users * times) for group in population.groups)
-    whole = Population(larger, mixed=True)
-    counts = [len(whole.members(number, users)) for number in range(len(larger))]
-    groups = tuple(replace(group, users=count) for group, count in zip(larger, counts, strict=True) if count)
-    return Population(groups, mixed=True)
 
 
 def with_loadgens_clients(population: Population) -> Population:

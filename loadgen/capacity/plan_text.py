@@ -8,9 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.capacity.ceilings import Ceiling
+from loadgen.capacity.needed import Needed
 from loadgen.capacity.per_server import KB951764_PORTS
 from loadgen.capacity.plan import Plan, UserCost, first_limit
 from loadgen.report.layout import NO_FIGURE, output_console, plain, table, titled
+from loadgen.report.text import COLUMN_TITLES, SELDOM
+
+WIDTH: Final = 80
 
 _LIMIT_TITLES: Final = {
     "ports": "ports",
@@ -21,19 +25,6 @@ _LIMIT_TITLES: Final = {
     "mapi_sessions": "MAPI sessions a user",
     "front_end_contexts": "front-end contexts",
     "nonpaged_pool": "non-paged pool (TCP)",
-}
-_COLUMN_TITLES: Final = {
-    "client_to_cas": "client to CAS",
-    "cas_to_stores": "CAS to stores",
-    "cas_to_dsproxy": "CAS to DSProxy",
-    "cas_to_referral": "CAS to referral",
-    "cas_total": "CAS total",
-    "store": "store",
-    "dsproxy": "DSProxy",
-    "referral": "referral",
-    "mailbox_total": "mailbox total",
-    "public_store": "public folders",
-    "directory": "DSProxy to GC",
 }
 _ROLE_TITLES: Final = {
     "reverse_proxy": "reverse proxy",
@@ -46,7 +37,8 @@ _ROLE_TITLES: Final = {
 
 def show(plan: Plan, console: Console | None = None) -> None:
     """Prints a plan, by default to standard output."""
-    (console or output_console()).print(screen(plan), crop=False)
+    console = console or output_console()
+    console.print(screen(plan), width=min(console.width, WIDTH), crop=False)
 
 
 def screen(plan: Plan) -> ConsoleRenderable:
@@ -67,8 +59,8 @@ def screen(plan: Plan) -> ConsoleRenderable:
         titled("Work, per second", _work(plan)),
         titled("Bytes, if all were clients of one row of the white paper's table", _traffic(plan)),
     ]
-    if plan.needed:
-        parts.append(_needed(plan))
+    if plan.needed is not None:
+        parts.append(_needed(plan.needed))
     return Group(*parts)
 
 
@@ -76,7 +68,8 @@ def _connections(plan: Plan) -> Table:
     found = table("steady", "start-up", "LoadGen's view")
     for column, pair in plan.connections.items():
         seen = plan.as_loadgen.connections[column]
-        found.add_row(_COLUMN_TITLES[column], f"{pair.steady:,}", f"{pair.startup:,}", f"{seen:,}")
+        if pair.startup or column != SELDOM:
+            found.add_row(COLUMN_TITLES[column], f"{pair.steady:,}", f"{pair.startup:,}", f"{seen:,}")
     return found
 
 
@@ -177,14 +170,12 @@ def _traffic(plan: Plan) -> Table:
     return found
 
 
-def _needed(plan: Plan) -> ConsoleRenderable:
-    if plan.needed is None:
-        return Text()
+def _needed(needed: Needed) -> ConsoleRenderable:
     found = table("servers", "or addresses on each")
-    for role, count in plan.needed.servers.items():
-        addresses = plan.needed.source_addresses.get(role, 1)
+    for role, count in needed.servers.items():
+        addresses = needed.source_addresses.get(role, 1)
         found.add_row(_ROLE_TITLES[role], _figure(count), _figure(addresses))
-    return titled(f"Smallest numbers for {plan.needed.users:,} users of this mix", found)
+    return titled(f"Smallest numbers for {needed.users:,} users of this mix", found)
 
 
 def _figure(number: int | None) -> str:
