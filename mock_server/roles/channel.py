@@ -15,7 +15,7 @@ from mock_server.inbound_proxy import InboundProxy
 from mock_server.outbound_proxy import OutboundProxy
 from mock_server.port_pool import PortLease
 from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
-from mock_server.roles.connection import connect_from_pool
+from mock_server.roles.connection import connect_from_pool, reset
 from mock_server.web import ChannelHead, HttpConnection
 from mock_server.worker_processes import Cuttable
 
@@ -68,7 +68,7 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """The worker that serves the channel has ended."""
-        self.transport.abort()
+        reset(self.transport)
 
     def close_after_reply(self) -> None:
         """No more is read, and the client gets time to take what was sent before the connection ends.

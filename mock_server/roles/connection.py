@@ -4,6 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from struct import Struct
 from typing import Final, TypeVar
 
 from mock_server.port_pool import PortLease, PortPool
@@ -14,6 +15,13 @@ BACKLOG: Final = 4096
 """How many connections may wait to be accepted: a campaign's ramp opens them in bursts."""
 
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
+_NO_LINGER: Final = Struct("ii").pack(1, 0)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection as a kernel ends those of a process that is no more: by RST."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 async def connect(factory: Callable[[], ProtocolT], address: str, port: int, source: str) -> ProtocolT:

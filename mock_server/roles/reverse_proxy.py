@@ -12,7 +12,7 @@ from typing import Final
 from mock_server.counters import RoleCounters
 from mock_server.limits import LimitMeter
 from mock_server.port_pool import PortPool
-from mock_server.roles.connection import BACKLOG, connect_from_pool
+from mock_server.roles.connection import BACKLOG, connect_from_pool, reset
 from mock_server.roles.relay import BackSide, FrontSide
 from mock_server.topology import ReverseProxyServer, Topology
 
@@ -64,7 +64,7 @@ class ReverseProxyRole:
             await connect_from_pool(lambda lease: BackSide(front, lease), address, self._port, self._ports)
         except OSError:
             self._failed_connects += 1
-            front.transport.abort()
+            reset(front.transport)
 
 
 class _ClientSide(FrontSide):
@@ -87,4 +87,4 @@ class _ClientSide(FrontSide):
             self._role.connections += 1
             self._role.join(front)
         else:
-            self.transport.abort()
+            reset(self.transport)

@@ -25,6 +25,7 @@ from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.server import RpcServer, ServerSettings
 from mock_server.topology_file import read_topology
+from tests.mock_server.clock import Clock, turns, until
 from tests.mock_server.wire_client import (
     A1,
     B1,
@@ -44,31 +45,6 @@ ECHO = SyntaxId.of("c1b5a2f0-3d1e-4a77-9a41-1f2b3c4d5e6f", 1)
 UNAVAILABLE = b"HTTP/1.0 503 RPC Error: 6ba"
 NO_LIMITS = Limits()
 PROTOCOL_ERROR = b"HTTP/1.0 503 RPC Error: 6c0"
-
-
-class Clock:
-    """Makes the event loop's time jump."""
-
-    def __init__(self, loop):
-        self._time = loop.time
-        self.ahead = 0.0
-        loop.time = lambda: self._time() + self.ahead
-
-    async def jump(self, seconds):
-        self.ahead += seconds
-        await turns()
-
-
-async def turns(count=20):
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def until(condition):
-    """Waits for something that sockets bring about."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
