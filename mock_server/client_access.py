@@ -1,12 +1,15 @@
 """Whom a client access server lets in, and what it connects them to."""
 
+import ssl
+
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
 from mock_server.front_end import FrontEndLimits
-from mock_server.http_authentication import HttpPolicy
+from mock_server.http_authentication import HttpPolicy, Verdict
 from mock_server.logon import ntlm_server
 from mock_server.proxy import ChannelTable
 from mock_server.shared_cells import SharedCells
+from mock_server.tls import certified_user
 from mock_server.topology import ClientAccessServer, Topology, ValidPorts
 from mock_server.valid_ports import BackEnd, back_ends
 
@@ -35,7 +38,12 @@ class ClientAccess:
         self.in_channels = ChannelTable("IN", recycles, simulate_farm=simulate_farm)
         self.out_channels = ChannelTable("OUT", recycles, simulate_farm=simulate_farm)
         self._topology = topology
+        self._directory = directory
         self.allow(topology.valid_ports_of(server))
+
+    def certified(self, connection: ssl.SSLObject | None) -> Verdict | None:
+        """What a client's certificate proves; None if nobody wants to see one."""
+        return Verdict(certified_user(connection, self._directory)) if self.http.client_ca else None
 
     def allow(self, valid_ports: ValidPorts) -> None:
         """Let new channels go there, and nowhere else."""

@@ -9,6 +9,7 @@ from loadgen.errors import LoadgenError, ProfileError
 from mock_server.child import CannotListen
 from mock_server.organisation import Organisation, describe
 from mock_server.supervisor import Supervisor
+from mock_server.tls import with_certificate
 from mock_server.topology import Topology
 from mock_server.topology_file import TopologySource, built_in_names, parse_change
 
@@ -58,7 +59,8 @@ def command(
         return
     if verbose:
         click.echo(f"starting the mock organisation: {chosen.processes} processes", err=True)
-    asyncio.run(_serve(chosen, source, as_json=as_json))
+    with with_certificate(chosen) as certified:
+        asyncio.run(_serve(certified, source, as_json=as_json))
 
 
 def main() -> int:
@@ -89,7 +91,10 @@ def _text(topology: Topology, organisation: Organisation) -> str:
     first = accounts.alias.format(index=0)
     lines = [
         f"{topology.title or 'Mock organisation'}: {accounts.count} users.",
-        *(f"  {cas.name:8} http://{cas.address}:{cas.port}/rpc/rpcproxy.dll" for cas in organisation.cas),
+        *(
+            f"  {cas.name:8} {cas.scheme}://{cas.address}:{cas.port}/rpc/rpcproxy.dll"
+            for cas in organisation.cas
+        ),
     ]
     for name, server in organisation.servers.items():
         ports = ", ".join(f"{service} {port}" for service, port in server.ports.items())

@@ -11,6 +11,12 @@ class ProxyAddress(msgspec.Struct, frozen=True):
     name: str
     address: str
     port: int
+    tls: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """How its URLs begin."""
+        return "https" if self.tls else "http"
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
@@ -40,7 +46,7 @@ class Organisation(msgspec.Struct, frozen=True):
 
     ``cas`` is where clients go, which are the reverse proxies if there are any; ``cas_sources`` are the
     addresses from which the client access servers connect to the servers behind. ``directory`` is whom
-    clients are referred to.
+    clients are referred to, ``ca_file`` whom they may trust with TLS, "" without it.
     """
 
     cas: tuple[ProxyAddress, ...]
@@ -49,6 +55,7 @@ class Organisation(msgspec.Struct, frozen=True):
     servers: dict[str, ServerAddress]
     counters_url: str
     accounts: AccountNames
+    ca_file: str = ""
 
 
 def describe(topology: Topology) -> Organisation:
@@ -62,9 +69,10 @@ def describe(topology: Topology) -> Organisation:
         ("global_catalog", topology.global_catalog, {"directory": ports.directory}),
     ):
         servers |= {table.name: ServerAddress(role, table.address, role_ports) for table in tables}
+    http = topology.http
     front = topology.reverse_proxy or topology.client_access
     return Organisation(
-        cas=tuple(ProxyAddress(each.name, each.address, topology.http.port) for each in front),
+        cas=tuple(ProxyAddress(each.name, each.address, http.port, http.tls) for each in front),
         cas_sources=tuple(source for cas in topology.client_access for source in cas.sources),
         directory=topology.referral.directory,
         servers=servers,
@@ -80,4 +88,5 @@ def describe(topology: Topology) -> Organisation:
             tuple(server.name for server in topology.mailbox),
             tuple(server.name for server in topology.public_folders),
         ),
+        ca_file=http.certificate if http.tls else "",
     )

@@ -23,7 +23,8 @@ from loadgen.wire.rts import echo
 from mock_server.http_authentication import Verdict
 from mock_server.request_queue import SERVICE_UNAVAILABLE
 
-_PATHS: Final = frozenset((RPC_PROXY_PATH, "/rpcwithcert/rpcproxy.dll"))
+_PATH_WITH_CERTIFICATE: Final = "/rpcwithcert/rpcproxy.dll"
+_PATHS: Final = frozenset((RPC_PROXY_PATH, _PATH_WITH_CERTIFICATE))
 _LARGEST_HEAD: Final = 16384
 _LARGEST_DISCARDED: Final = 65536
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -53,6 +54,8 @@ class HttpConnection:
     ``output`` is what is to be sent; ``closing`` says that the connection ends once that is out.
     ``body`` is what has already come of the channel when :meth:`receive` returns its head.
 
+    ``certified`` is what the client's certificate proves under ``/rpcwithcert/``, None if that is not asked.
+
     ``enter`` gets the path of each request, in lower case, and says how many seconds it waits for a worker,
     or None if it may not even wait. While ``wait_s`` is not 0 a request waits, until :meth:`take`.
     """
@@ -61,12 +64,14 @@ class HttpConnection:
         self,
         authenticate: Callable[[str | None], Verdict],
         enter: Callable[[str], float | None] = lambda _path: 0.0,
+        certified: Verdict | None = None,
     ) -> None:
         self._enter = enter
         self._waiting: h11.Request | None = None
         self._unread = b""
         self.wait_s = 0.0
         self._authenticate = authenticate
+        self._certified = certified
         self._parser = _head_parser()
         self._to_discard = 0
         self.output = bytearray()
@@ -123,7 +128,7 @@ class HttpConnection:
 
     def _answer(self, request: h11.Request) -> ChannelHead | None:
         headers = _Headers(request)
-        verdict = self._authenticate(headers.value(b"authorization"))
+        verdict = self._verdict(request, headers)
         method = request.method.decode("ascii")
         refusal = self._refusal(request, method, headers, verdict)
         if refusal is not None:
@@ -138,11 +143,18 @@ class HttpConnection:
             return None
         return self._open_channel(request, method, headers, verdict.user or "")
 
+    def _verdict(self, request: h11.Request, headers: "_Headers") -> Verdict:
+        if self._certified is not None and _path(request.target) == _PATH_WITH_CERTIFICATE:
+            return self._certified
+        return self._authenticate(headers.value(b"authorization"))
+
     def _refusal(
         self, request: h11.Request, method: str, headers: "_Headers", verdict: Verdict
     ) -> tuple[int, str, tuple[str, ...]] | None:
         if _path(request.target) not in _PATHS:
             return 404, "Not Found", ()
+        if verdict is self._certified and verdict.user is None:
+            return 403, "Forbidden", ()
         if verdict.user is None:
             return 401, "Unauthorized", verdict.lines
         if method not in (RPC_IN_DATA, RPC_OUT_DATA):

@@ -9,6 +9,7 @@ from mock_server.directory import Directory
 from mock_server.roles.channel import ClientConnection
 from mock_server.roles.connection import BACKLOG
 from mock_server.shared_cells import SharedCells
+from mock_server.tls import server_context
 from mock_server.topology import ClientAccessServer, Topology
 from mock_server.topology_file import TopologySource
 
@@ -44,6 +45,7 @@ class ClientAccessRole:
             self._access.http.port,
             backlog=BACKLOG,
             reuse_port=self._server.processes > 1,
+            ssl=server_context(self._access.http),
         )
         self._access.limits.workers.start()
         if self._source is not None:

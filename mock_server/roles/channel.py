@@ -30,7 +30,7 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, access: ClientAccess) -> None:
         self._access = access
         self._loop = asyncio.get_running_loop()
-        self._http: HttpConnection | None = HttpConnection(access.policy.connection().check, self._enter)
+        self._http: HttpConnection | None = None
         self._worker: set[Cuttable] | None = None
         self._has_context = False
         self._channel: _Channel | None = None
@@ -45,6 +45,8 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write(NO_CONTEXT)
             self.close_after_reply()
             return
+        certified = self._access.certified(transport.get_extra_info("ssl_object"))
+        self._http = HttpConnection(self._access.policy.connection().check, self._enter, certified)
         self._end_after(self._access.http.connection_timeout_ms / 1000)
 
     def data_received(self, data: bytes) -> None:
@@ -74,11 +76,16 @@ class ClientConnection(asyncio.Protocol):
         """No more is read, and the client gets time to take what was sent before the connection ends.
 
         Closing at once would reset the connection of a client that is still sending, and lose it the reply.
+        TLS has no half-closed connections, but its close waits for the client's.
         """
         self._http = self._channel = None
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._end_after(_LINGER_S)
+        else:
+            self.transport.close()
+        self._end_after(_LINGER_S)
 
     def _enter(self, path: str) -> float | None:
         return self._access.limits.queue_for(path).enter(self._loop.time())
