@@ -12,11 +12,13 @@ from typing import Final
 
 import msgspec
 
+from loadgen.client.account_source import elsewhere
 from loadgen.client.organisation import Organisation
 from loadgen.engine.coordinator import Coordinator
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
+from loadgen.engine.security import INSECURE
 from loadgen.engine.shards import Machine, cut, require
 from loadgen.engine.tally import Progress, Tally
 from loadgen.engine.target import Target, open_target
@@ -49,13 +51,16 @@ async def run(
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
     sources = source_addresses(campaign.source_ip)
-    async with open_target(target, campaign, population.users, say) as opened:
+    async with open_target(target, campaign, population, say) as opened:
         if opened.organisation is not None:
             require_servers(population, opened.organisation)
+        population = population.adapted(opened.dialect.adapt)
         requirements = require(
             campaign, population, len(opened.proxies), max(1, len(sources)), Machine.here()
         )
         say(str(requirements))
+        if campaign.tls_insecure and any(proxy.tls for proxy in opened.proxies):
+            say(INSECURE)
         started = datetime.now(UTC)
         store = RunStore.create(Path(campaign.out), campaign.name, started, time.monotonic_ns())
         say(f"results: {store.folder}/")
@@ -91,6 +96,10 @@ async def run(
 def require_servers(population: Population, organisation: Organisation) -> None:
     """Raises :class:`~loadgen.errors.ProfileError` if a client type needs a server that is not there."""
     for group in population.groups:
+        if group.client.second_mailbox and elsewhere(organisation, organisation.account(0)) is None:
+            raise ProfileError(
+                f"client type {group.client.name}: second_mailbox: the target has one mailbox server only"
+            )
         if group.client.connections.public_folder and not organisation.accounts.public_servers:
             raise ProfileError(
                 f"client type {group.client.name}: connections.public_folder: "

@@ -1,4 +1,4 @@
-"""What a run is directed at: a mock organisation that it starts for itself, or one that runs already."""
+"""What a run is directed at: a mock organisation, its own or one that runs already, or a real RPC proxy."""
 
 import asyncio
 import os
@@ -16,11 +16,12 @@ from loadgen.client.account import RpcProxy
 from loadgen.client.account_source import AccountSource
 from loadgen.client.dialect import Dialect
 from loadgen.client.organisation import Organisation
+from loadgen.engine.endpoint import open_endpoint, require_permission
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.limits import AskLimits, MockLimits
 from loadgen.workload import library
-from loadgen.workload.campaign import Campaign
+from loadgen.workload.campaign import Campaign, Population
 
 START_PATIENCE_S: Final = 30.0
 STOP_PATIENCE_S: Final = 10.0
@@ -57,26 +58,33 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def open_target(
-    text: str, campaign: Campaign, users: int, say: Callable[[str], None]
+    text: str, campaign: Campaign, population: Population, say: Callable[[str], None]
 ) -> AsyncIterator[Target]:
-    """The target that ``text`` names: ``mock``, or ``mock=URL`` with a running mock's address for counters.
+    """The target that ``text`` names: ``mock``, ``mock=URL`` with a running mock's counters, or a real one.
 
     A mock of our own is of the campaign's topology; ``say`` gets what it writes to its standard error, but
     for the reason why it ends, which is the error's. Raises :class:`~loadgen.errors.ProfileError` or
     :class:`~loadgen.errors.TransportError`.
     """
+    if text.lower().startswith(("https://", "http://")):
+        endpoint = await open_endpoint(text, campaign, population, say)
+        yield Target(name=text, **msgspec.structs.asdict(endpoint))
+        return
     kind, separator, url = text.partition("=")
     if kind != "mock" or (separator and not url.startswith("http://")):
         raise ProfileError(
-            f"option: target: {text!r} is not known; allowed: mock (started for this run), or "
-            "mock=http://ADDRESS:PORT (the counters_url of a running 'loadgen mock')"
+            f"option: target: {text!r} is not known; allowed: mock (started for this run), "
+            "mock=http://ADDRESS:PORT (the counters_url of a running 'loadgen mock'), or "
+            "https://HOST[:PORT] (a real RPC proxy)"
         )
     if separator:
         if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
             say(f"topology, limit_scale and set are for a mock that the run starts: {url} has its own")
-        yield mock_target(text, await _ask(url, users))
+        target = mock_target(text, await _ask(url, population.users))
+        require_permission(campaign, text, [proxy.host for proxy in target.proxies])
+        yield target
         return
-    process = await _start(campaign, users)
+    process = await _start(campaign, population.users)
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both are pipes")
     listening = asyncio.create_task(_pass_on(process.stderr, say))

@@ -13,8 +13,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE, ClientType
+from loadgen.client.tls_settings import TlsVersion
 from loadgen.errors import ProfileError
 from loadgen.measure import threshold
+from loadgen.protocol.http_authentication import HttpScheme
+from loadgen.protocol.security import Level
+from loadgen.protocol.security_context import Mechanism
 from loadgen.workload import library
 from loadgen.workload.duration import Duration
 from loadgen.workload.profile import MessageProfile
@@ -22,11 +26,7 @@ from loadgen.workload.profile import MessageProfile
 Share = Annotated[float, Meta(gt=0, le=1)]
 Rate = Annotated[float, Meta(gt=0)]
 
-NOT_YET: Final = (
-    "limit_set",
-    "ca_file",
-    "tls_insecure",
-)
+NOT_YET: Final = ("limit_set",)
 """Keys that have their place but no meaning in this version; setting one is refused rather than ignored."""
 
 
@@ -79,10 +79,15 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     users_range: str | None = None
     """Which numbers the pattern stands for, such as ``0-499``."""
     share_accounts: bool = False
-    auth: Literal["basic"] = "basic"
-    rpc_security: Literal["none"] = "none"
+    auth: Literal["basic", "ntlm", "negotiate", "anonymous", "auto"] | tuple[HttpScheme, ...] = "basic"
+    """HTTP authentication; several are tried in this order, ``auto`` stands for the strongest first."""
+    rpc_security: Level = "none"
+    rpc_mechanism: Mechanism = "ntlm"
     ca_file: str | None = None
     tls_insecure: bool = False
+    client_certificate: str | None = None
+    client_key: str | None = None
+    tls_minimum: TlsVersion = "1.2"
     dialect: str | None = None
     """How a real target wants to be talked to; when left out, by the version that Autodiscover tells."""
     autodiscover: str = "target"
@@ -161,6 +166,11 @@ class Population:
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[tuple[UserGroup, ...]]]:
         return partial(type(self), mixed=self.mixed), (self.groups,)
+
+    def adapted(self, adapt: Callable[[ClientType], ClientType]) -> Self:
+        """The same users with other client types."""
+        groups = (msgspec.structs.replace(group, client=adapt(group.client)) for group in self.groups)
+        return type(self)(tuple(groups), mixed=self.mixed)
 
     def group_of(self, user: int) -> UserGroup:
         """The group that user ``user`` belongs to; raises ``IndexError``."""
@@ -278,6 +288,8 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
     if campaign.shape == "peak" and campaign.day < 2 * 3600:
         yield "day: shape 'peak' needs a day of at least 2h, since an hour of it runs at twice the mean"
     yield from _beyond_range(campaign)
+    if campaign.auth == ():
+        yield "auth: the list is empty; give at least one scheme, or auto"
     for key in ("threshold", "abort_on"):
         try:
             threshold.parse_all(getattr(campaign, key))

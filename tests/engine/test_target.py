@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,12 @@ from loadgen.errors import ProfileError, TransportError
 from loadgen.workload.campaign import Campaign
 
 CAMPAIGN = Campaign()
+
+
+def users(count):
+    """As much of a population as a mock has to know."""
+    return SimpleNamespace(users=count)
+
 
 DESCRIPTION = {
     "cas": [{"name": "CAS1", "address": "127.0.10.1", "port": 18080}],
@@ -50,7 +57,7 @@ def mock_program(monkeypatch):
 
 async def test_a_mock_of_its_own_runs_as_long_as_it_is_needed(mock_program):
     mock_program(f"import sys; print({json.dumps(DESCRIPTION)!r}, flush=True); sys.stdin.read()")
-    async with open_target("mock", CAMPAIGN, 10, print) as opened:
+    async with open_target("mock", CAMPAIGN, users(10), print) as opened:
         account = opened.organisation.account(3)
         assert (account.user, account.home_server, account.public_server) == (
             "user00003@contoso.test",
@@ -66,7 +73,7 @@ async def test_what_a_mock_says_is_passed_on_line_by_line(mock_program):
     words = "print('starting: 5 processes', '', 'caf\\xe9', sep='\\n', file=sys.stderr, flush=True)"
     mock_program(f"import sys; {words}; print({json.dumps(DESCRIPTION)!r}, flush=True); sys.stdin.read()")
     said = []
-    async with open_target("mock", CAMPAIGN, 10, said.append):
+    async with open_target("mock", CAMPAIGN, users(10), said.append):
         pass
     assert said == ["starting: 5 processes", "", "café"]
 
@@ -75,7 +82,7 @@ async def test_the_reason_why_a_mock_does_not_start_is_the_errors(mock_program):
     mock_program("raise SystemExit('starting\\nmock_server: CAS1: address in use')")
     said = []
     with pytest.raises(TransportError, match="did not start: CAS1: address in use"):
-        async with open_target("mock", CAMPAIGN, 10, said.append):
+        async with open_target("mock", CAMPAIGN, users(10), said.append):
             pass
     assert said == ["starting"]
 
@@ -83,7 +90,7 @@ async def test_the_reason_why_a_mock_does_not_start_is_the_errors(mock_program):
 async def test_what_is_wrong_with_a_topology_is_a_wrong_profile(mock_program):
     mock_program("import sys; print('mock_server: no such key', file=sys.stderr); sys.exit(2)")
     with pytest.raises(ProfileError, match=r"^topology: no such key$"):
-        async with open_target("mock", CAMPAIGN, 10, print):
+        async with open_target("mock", CAMPAIGN, users(10), print):
             pass
 
 
@@ -91,14 +98,14 @@ async def test_a_mock_is_of_the_campaigns_topology(mock_program):
     echo = "import json, sys; print(json.dumps({**json.loads(%r), 'counters_url': ' '.join(sys.argv[5:])}))"
     mock_program(echo % json.dumps(DESCRIPTION))
     campaign = Campaign(topology="small", limit_scale=0.05, set=("http.framing=chunked",))
-    async with open_target("mock", campaign, 7, print) as opened:
+    async with open_target("mock", campaign, users(7), print) as opened:
         words = opened.organisation.counters_url.split()
     assert words == ["--verbose", "--set=http.framing=chunked", "--set=limits.scale=0.05", "--", "small"]
 
 
 async def test_a_running_mock_keeps_its_topology_and_the_user_is_told(running_mock):
     said = []
-    async with open_target(f"mock={running_mock}", Campaign(topology="small"), 10, said.append):
+    async with open_target(f"mock={running_mock}", Campaign(topology="small"), users(10), said.append):
         pass
     assert said == [
         f"topology, limit_scale and set are for a mock that the run starts: {running_mock} has its own"
@@ -109,7 +116,7 @@ async def test_a_mock_that_will_not_go_is_killed(mock_program, monkeypatch):
     monkeypatch.setattr(target, "STOP_PATIENCE_S", 0.05)
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
     mock_program(f"{ignore}print({json.dumps(DESCRIPTION)!r}, flush=True)\nwhile True: signal.pause()")
-    async with open_target("mock", CAMPAIGN, 10, print) as opened:
+    async with open_target("mock", CAMPAIGN, users(10), print) as opened:
         pass
     assert opened.gone() == "the mock organisation ended by itself (killed by signal 9)"
 
@@ -117,7 +124,7 @@ async def test_a_mock_that_will_not_go_is_killed(mock_program, monkeypatch):
 async def test_a_mock_gets_its_users_and_addresses_of_its_own(mock_program):
     echo = "import json, sys; print(json.dumps({**json.loads(%r), 'counters_url': ' '.join(sys.argv[1:])}))"
     mock_program(echo % json.dumps(DESCRIPTION))
-    async with open_target("mock", CAMPAIGN, 7, print) as opened:
+    async with open_target("mock", CAMPAIGN, users(7), print) as opened:
         words = opened.organisation.counters_url.split()
     assert words[:3] == ["--users", "7", "--base-address"]
     assert words[3].startswith("127.")
@@ -127,7 +134,7 @@ async def test_a_mock_gets_its_users_and_addresses_of_its_own(mock_program):
 async def test_a_mock_that_does_not_start_is_said_in_one_line(mock_program):
     mock_program("raise SystemExit(2)")
     with pytest.raises(TransportError, match="did not start: exit status 2;"):
-        async with open_target("mock", CAMPAIGN, 10, print):
+        async with open_target("mock", CAMPAIGN, users(10), print):
             pass
 
 
@@ -135,21 +142,21 @@ async def test_a_mock_that_says_nothing_is_not_waited_for_for_ever(mock_program,
     monkeypatch.setattr(target, "START_PATIENCE_S", 0.05)
     mock_program("import sys; sys.stdin.read()")
     with pytest.raises(TransportError, match="not ready after"):
-        async with open_target("mock", CAMPAIGN, 10, print):
+        async with open_target("mock", CAMPAIGN, users(10), print):
             pass
 
 
 async def test_a_mock_that_talks_nonsense_is_named(mock_program):
     mock_program("print('{}')")
     with pytest.raises(ProfileError, match="the mock's first line does not describe a mock organisation"):
-        async with open_target("mock", CAMPAIGN, 10, print):
+        async with open_target("mock", CAMPAIGN, users(10), print):
             pass
 
 
-@pytest.mark.parametrize("text", ["exchange", "https://mail.contoso.com", "mock=127.0.0.1:18090", "mock="])
+@pytest.mark.parametrize("text", ["exchange", "ftp://mail.contoso.com", "mock=127.0.0.1:18090", "mock="])
 async def test_other_targets_are_refused_with_what_is_allowed(text):
     with pytest.raises(ProfileError, match=r"option: target: .* is not known; allowed: mock"):
-        async with open_target(text, CAMPAIGN, 10, print):
+        async with open_target(text, CAMPAIGN, users(10), print):
             pass
 
 
@@ -171,7 +178,7 @@ async def running_mock():
 
 
 async def test_a_running_mock_describes_itself(running_mock):
-    async with open_target(f"mock={running_mock}/", CAMPAIGN, 10, print) as opened:
+    async with open_target(f"mock={running_mock}/", CAMPAIGN, users(10), print) as opened:
         assert opened.organisation.cas[0].address == "127.0.10.1"
         assert opened.gone() == ""
 
@@ -180,17 +187,17 @@ async def test_a_running_mock_must_have_enough_accounts(running_mock):
     with pytest.raises(
         ProfileError, match="has 10 accounts, and this campaign needs 11; start it with --users 11"
     ):
-        async with open_target(f"mock={running_mock}", CAMPAIGN, 11, print):
+        async with open_target(f"mock={running_mock}", CAMPAIGN, users(11), print):
             pass
 
 
 async def test_a_page_that_is_not_a_mocks_is_refused(running_mock):
     with pytest.raises(TransportError, match="answered 404"):
-        async with open_target(f"mock={running_mock}/elsewhere", CAMPAIGN, 10, print):
+        async with open_target(f"mock={running_mock}/elsewhere", CAMPAIGN, users(10), print):
             pass
 
 
 async def test_a_mock_that_does_not_run_is_said_with_its_address():
     with pytest.raises(TransportError, match=r"http://127\.0\.77\.2:9/organisation: .*is the mock running"):
-        async with open_target("mock=http://127.0.77.2:9", CAMPAIGN, 10, print):
+        async with open_target("mock=http://127.0.77.2:9", CAMPAIGN, users(10), print):
             pass
