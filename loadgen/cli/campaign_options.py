@@ -33,6 +33,10 @@ _KEYS: Final[Mapping[str, str]] = {
     "users-pattern": "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …",
     "users-range": "… and the numbers to put in, such as 0-499; the password is LOADGEN_PASSWORD or asked.",
     "share-accounts": "true: several users may log on with one account.",
+    "ca-file": "PEM file of the certificate authorities to trust, instead of this machine's.",
+    "tls-insecure": "true: take any certificate; whoever is on the way can read all passwords.",
+    "client-certificate": "PEM file with a certificate to show to the target.",
+    "client-key": "PEM file with its key, if that is in another one.",
     "dialect": "How a real target wants to be talked to; default: by the version that it tells.",
     "autodiscover": "Where to ask for what accounts lack: target, domain, off, or an address.",
     "rpc-server": "Server behind the RPC proxy to ask for referral and directory.",
@@ -60,6 +64,13 @@ _LIST_KEYS: Final[Mapping[str, str]] = {
 }
 _CHOICE_KEYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "shape": (("uniform", "peak", "closed"), "Shape of the day."),
+    "auth": (
+        ("basic", "ntlm", "negotiate", "anonymous", "auto"),
+        "How users authenticate to the web server; auto: by the strongest scheme that it offers.",
+    ),
+    "rpc-security": (("none", "connect", "integrity", "privacy"), "Security of the calls themselves."),
+    "rpc-mechanism": (("ntlm", "negotiate"), "What it is proven with."),
+    "tls-minimum": (("1.0", "1.1", "1.2", "1.3"), "The oldest version of TLS to speak."),
     "startup": (("on", "off"), "Whether users start up, or just are."),
     "cleanup": (
         ("on", "off"),

@@ -20,6 +20,7 @@ import msgspec
 import uvloop
 
 from loadgen.client.account import Account
+from loadgen.client.account_source import elsewhere
 from loadgen.client.client_type import ClientType
 from loadgen.client.local_copy import LocalCopy
 from loadgen.client.outlook import OutlookClient
@@ -189,5 +190,6 @@ def _connect(
         on_lost=on_lost,
         options=connection_options(plan.campaign),
         copy=copies[account.index] if client_type.cached else None,
+        second=elsewhere(plan.accounts, account) if client_type.second_mailbox else None,
         dialect=plan.dialect,
     )

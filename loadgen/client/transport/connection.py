@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 from loadgen.errors import PeerError
 from loadgen.protocol.http_authentication import HttpScheme
 from loadgen.protocol.rts_options import RtsOptions
+from loadgen.protocol.security import Level
+from loadgen.protocol.security_context import Mechanism
 from loadgen.wire.rpc import RpcRequest
 
 ResponseT = TypeVar("ResponseT")
@@ -18,12 +20,15 @@ class ConnectionOptions(RtsOptions, frozen=True, gc=False):
     """What a connection announces, how it is secured, and how long its owner waits.
 
     ``auth`` are the schemes to try with the web server, in this order; what a server has taken is tried first
-    from then on.
+    from then on. With ``verification`` calls repeat under their signature what was agreed upon.
     """
 
     connect_timeout_s: float = 30.0
     call_timeout_s: float = 900.0
     auth: tuple[HttpScheme, ...] = ("basic",)
+    rpc_security: Level = "none"
+    rpc_mechanism: Mechanism = "ntlm"
+    verification: bool = False
 
 
 class RpcConnection(Protocol):

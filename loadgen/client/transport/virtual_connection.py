@@ -273,7 +273,7 @@ async def open_virtual_connection(
 
 def _path(proxy: RpcProxy) -> str:
     with_certificate = proxy.tls and proxy.tls_settings.client_certificate
-    return RPC_WITH_CERTIFICATE_PATH if with_certificate else RPC_PROXY_PATH
+    return RPC_WITH_CERTIFICATE_PATH if with_certificate else proxy.path
 
 
 def _host(proxy: RpcProxy) -> str:
