@@ -1,7 +1,10 @@
 """CPU of the same work in impacket and in this project's client, against the same mock: client side alone.
 
 Both do one thing after the other, and then many at once: ours on one event loop, impacket, which knows only
-blocking sockets, in as many threads. What needs no socket is measured without one, too.
+blocking sockets, in as many threads. What needs no socket is measured without one, too. Opening includes
+authentication, bind and closing; calls are made on connections that are open, and their answers are decoded.
+
+The floor moves the same bytes on a bare event loop: how many times less CPU any client on it could need.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from impacket.dcerpc.v5 import nspi as judge_nspi
 from impacket.dcerpc.v5 import oxabref as judge_rfr
 from impacket.dcerpc.v5 import rpcrt
@@ -21,7 +25,21 @@ from impacket.dcerpc.v5.transport import DCERPCTransportFactory
 from impacket.http import AUTH_BASIC
 
 from benchmarks import bench_nspi
-from benchmarks.bench_calls import CASES, COLUMNS, DIRECTORY, OPENING, PAGE, REFERRAL, USERS, Case, connect
+from benchmarks.bench_calls import (
+    CASES,
+    COLUMNS,
+    DIRECTORY,
+    OPENING,
+    PAGE,
+    REFERRAL,
+    USERS,
+    Case,
+    bare_calls,
+    bare_openings,
+    connect,
+    record,
+)
+from benchmarks.exchange import floor
 from benchmarks.measuring import Meter, Subject, in_turns, ratio
 from loadgen.wire import pdu, rfr
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
@@ -199,18 +217,41 @@ def pairs(mock: MockOrganisation) -> dict[str, tuple[Subject, Subject]]:
     }
 
 
+def floors(mock: MockOrganisation, stack: ExitStack) -> dict[str, Subject]:
+    """A bare event loop, for what is done one after the other."""
+    subjects = {}
+    for name, case in (("virtual connection", OPENING), ("RfrGetNewDSA", RFR), ("NspiQueryRows", QUERY)):
+        bottom = stack.enter_context(floor(uvloop.run(record(mock, case)), mock.host))
+        on_loop, _ = bare_openings(bottom) if case is OPENING else bare_calls(bottom)
+        subjects[name] = on_loop
+    return subjects
+
+
 def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mock = stack.enter_context(running_mock(folder, users=USERS))
-        compared = pairs(mock)
+        compared, bare = pairs(mock), floors(mock, stack)
         meters = {name: (Meter(()), Meter(())) for name in compared}
+        bottom = {name: Meter(()) for name in bare}
         both = (zip(compared[name], meters[name], strict=True) for name in compared)
-        in_turns(chain.from_iterable(both), ROUNDS)
-    print(f"{'least client CPU in µs':36}{'ours':>10}{'impacket':>12}{'times':>9}{'wanted':>9}")
+        in_turns(chain(chain.from_iterable(both), ((bare[name], bottom[name]) for name in bare)), ROUNDS)
+    print(
+        f"{'least client CPU in µs':36}{'floor':>10}{'ours':>10}{'impacket':>12}{'times':>9}{'wanted':>9}"
+        f"{'at best':>9}"
+    )
     for name, (ours, judges) in meters.items():
         times, wanted = ratio(judges.own_us, ours.own_us), WANTED[name.partition(",")[0]]
-        print(f"{name:36}{min(ours.own_us):10.1f}{min(judges.own_us):12.1f}{times:9.1f}{wanted:9}")
+        least, best = "", ""
+        if name in bottom:
+            least, best = (
+                f"{min(bottom[name].own_us):.1f}",
+                f"{ratio(judges.own_us, bottom[name].own_us):.1f}",
+            )
+        print(
+            f"{name:36}{least:>10}{min(ours.own_us):10.1f}{min(judges.own_us):12.1f}{times:9.1f}{wanted:9}"
+            f"{best:>9}"
+        )
 
 
 if __name__ == "__main__":
