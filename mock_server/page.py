@@ -14,6 +14,7 @@ from mock_server.outages import NoSuchServer, Outages
 from mock_server.topology import Topology
 
 _LONGEST_STALL_S: Final = 3600.0
+_SHUTDOWN_TIMEOUT_S: Final = 1.0
 
 
 class Serving(Protocol):
@@ -102,7 +103,7 @@ async def serve_page(topology: Topology, serving: Serving, outages: Outages) -> 
     """Listen where the topology says; raises :class:`CannotListen`."""
     application = web.Application()
     application.router.add_routes(_Page(topology, serving, outages).routes())
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     settings = topology.counters
     try:

@@ -30,6 +30,7 @@ from loadgen.wire.recipients import BCC
 from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctabl, oxomsg
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests, write_requests
 from loadgen.wire.rop.oxcrops import RopReleaseRequest
+from mock_server.rpc import emsmdb
 from mock_server.rpc.emsmdb import EmsmdbServer
 from tests.mock_server.store_client import (
     DELETED_ITEMS,
@@ -95,6 +96,13 @@ def test_an_older_client_hears_nothing_of_the_organisation(stores: Stores) -> No
     (payload,) = read_payloads(answer.aux_out)
     assert [type(block) for block in read_blocks(payload)] == [ClientControl, OsVersionInfo]
     assert stores.client(0).connect(aux_out_max=8).aux_out == b""
+
+
+def test_sessions_end_with_their_numbers(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session index is 16 bits wide, and 0xFFFF means none."""
+    monkeypatch.setattr(emsmdb, "_NO_INDEX", 3)
+    assert [stores.client(index).connect().return_value for index in range(3)] == [0, 0, 0x4DE]
+    assert stores.servers["MBX1"].report()["MSExchangeIS\\User Count"] == 2
 
 
 @pytest.mark.parametrize(

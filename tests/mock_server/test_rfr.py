@@ -47,6 +47,22 @@ def test_an_unknown_user():
     assert response == rfr.RfrGetNewDSAResponse(rfr.NamePlace(None), None, rfr.GENERAL_FAILURE)
 
 
+def test_direct_referral_names_global_catalogs_in_turn():
+    """Whoever asks; the server of a name stays the same, and nobody is referred who is not known."""
+    interface = rfr_interface(DIRECTORY, ("gc2.contoso.test", "gc1.contoso.test"))
+
+    def ask(request):
+        return request.decode_response(interface.methods[request.opnum](CONTEXT, request.encode()))
+
+    asked = [
+        ask(rfr.RfrGetNewDSARequest(dn)).server for dn in (DIRECTORY.users[0].dn, "", DIRECTORY.users[1].dn)
+    ]
+    assert asked == [rfr.NamePlace(f"gc{number}.contoso.test") for number in (2, 1, 2)]
+    assert ask(rfr.RfrGetNewDSARequest("nobody")).return_value == rfr.GENERAL_FAILURE
+    named = ask(rfr.RfrGetFQDNFromServerDNRequest(DIRECTORY.servers[1].dn))
+    assert named == rfr.RfrGetFQDNFromServerDNResponse("mbx2.contoso.test")
+
+
 def test_the_name_of_a_server():
     server = DIRECTORY.servers[1]
     for dn in (server.dn, server.private_store_dn):
