@@ -122,7 +122,8 @@ def filetime_now() -> int:
 class MailboxStore:
     """What one server holds: the mailboxes of the users whose home it is, and perhaps public folders.
 
-    Mailboxes are made when they are first used. ``public`` is None on a server without public folders.
+    Mailboxes are made when they are first used. ``public`` is None on a server without public folders. With
+    ``open_to_all`` each user may open everybody's.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class MailboxStore:
         directory: Directory,
         *,
         public_folders: bool = False,
+        open_to_all: bool = False,
         clock: Clock = filetime_now,
     ) -> None:
         server = directory.server_by_host(server_name)
@@ -138,6 +140,7 @@ class MailboxStore:
             raise ValueError(f"the directory lists no server {server_name}")
         self.server = server
         self.directory = directory
+        self.open_to_all = open_to_all
         self.clock = clock
         self.created = clock()
         self.names = NamedProperties()

@@ -115,12 +115,14 @@ class StoreSettings(_Strict, frozen=True):
     """What stores say of themselves in EcDoConnectEx ([MS-OXCRPC] 3.1.4.1).
 
     A session whose client goes without EcDoDisconnect ends ``session_linger_s`` after its connection: at once
-    where context handles run down, after 2,000 s in Gromox.
+    where context handles run down, after 2,000 s in Gromox. ``mailboxes`` says whose a user may open: his
+    own, or everybody's as if all were his delegators.
     """
 
     version: Version = "8.1.240.6"
     polls_max_ms: Positive = 60000
     session_linger_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
+    mailboxes: Literal["own", "open-to-all"] = "own"
 
 
 class ReferralSettings(_Strict, frozen=True):

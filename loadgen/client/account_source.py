@@ -18,6 +18,14 @@ class AccountSource(Protocol):
         """Account number ``index``."""
 
 
+def elsewhere(accounts: AccountSource, account: Account) -> Account | None:
+    """The next account whose mailbox is on another server; None if all are on one."""
+    following = (
+        accounts.account((account.index + step) % accounts.count) for step in range(1, accounts.count)
+    )
+    return next((other for other in following if other.home_server != account.home_server), None)
+
+
 class AccountList(msgspec.Struct, frozen=True):
     """Accounts one by one, as a users file has them."""
 

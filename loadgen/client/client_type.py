@@ -77,6 +77,8 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether logging off takes leave (EcDoDisconnect, NspiUnbind) or cuts the TCP connections."""
     connections: ConnectionCounts
     startup: StartupCounts = StartupCounts()
+    second_mailbox: Annotated[int, Meta(ge=0, le=1)] = 0
+    """Whether another user's mailbox on another server is open, too: one more virtual connection there."""
     directory: DirectoryWork = DirectoryWork()
     public_folder: PublicFolderWork = PublicFolderWork()
     transfer: Transfer = Transfer()

@@ -17,6 +17,7 @@ from loadgen.client.mailbox import Mailbox
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.public_folders import PublicFolders
 from loadgen.client.referral import refer
+from loadgen.client.second_mailbox import SecondMailbox
 from loadgen.client.store_session import StoreSession
 from loadgen.client.streams import StreamReader
 from loadgen.client.transport import ConnectionOptions, Probe, VirtualConnection, open_virtual_connection
@@ -63,6 +64,8 @@ class OutlookClient:
         "_probe",
         "_proxy",
         "_public_folders",
+        "_second",
+        "_second_mailbox",
         "_starting",
         "_startup",
         "_type",
@@ -81,6 +84,7 @@ class OutlookClient:
         on_public_news: Callable[[], None] = _nothing,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
         copy: LocalCopy | None = None,
+        second: Account | None = None,
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self._account = account
@@ -102,6 +106,8 @@ class OutlookClient:
         self._mailbox: Mailbox | CachedMailbox
         self._address_book: AddressBook | None = None
         self._public_folders: list[PublicFolders] = []
+        self._second = second
+        self._second_mailbox: SecondMailbox | None = None
 
     @property
     def notifies(self) -> bool:
@@ -169,6 +175,8 @@ class OutlookClient:
                 _, connection = await self._open_directory(directory_server)
                 self._starting.append(connection)
         await self._open_mailbox()
+        if self._type.second_mailbox and self._second is not None:
+            await self._open_second_mailbox(self._second)
         for _ in range(counts.public_folder):
             await self._open_public_folders()
         if self._first_loss is not None:
@@ -232,6 +240,8 @@ class OutlookClient:
         self._leaving = True
         if self._type.disconnect == "proper":
             await self._mailbox.log_off()
+            if self._second_mailbox is not None:
+                await self._second_mailbox.log_off()
             for public_folders in self._public_folders:
                 await public_folders.log_off()
             if self._address_book is not None:
@@ -283,6 +293,12 @@ class OutlookClient:
         if self._type.connections.mail > 1:
             background = await self._open_store("mail", self._account.home_server)
         return CachedMailbox(self._account, store, background, self._copy, cached, time)
+
+    async def _open_second_mailbox(self, owner: Account) -> None:
+        store = await self._open_store("mail", owner.home_server)
+        self._second_mailbox = SecondMailbox(owner, store)
+        about = about_client(self._account, self._client_mode)
+        await self._timed("logon_mailbox", self._second_mailbox.log_on(*about))
 
     async def _open_public_folders(self) -> None:
         store = await self._open_store("public_folder", self._account.public_server)

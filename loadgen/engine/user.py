@@ -106,9 +106,12 @@ class User:
         """Whether all of his steady connections are open."""
         if self.state != "logged_on" or self.client is None:
             return False
-        steady = self.group.client.connections
-        there = self.client.virtual_connections
-        return all(there.get(purpose, 0) >= getattr(steady, purpose) for purpose in CONNECTIONS)
+        kind, there = self.group.client, self.client.virtual_connections
+        return (
+            there.get("mail", 0) >= kind.connections.mail + kind.second_mailbox
+            and there.get("public_folder", 0) >= kind.connections.public_folder
+            and there.get("directory", 0) >= kind.connections.directory
+        )
 
     async def log_on(self, due_ns: int, *, startup: bool) -> str:
         """Opens all connections, those of start-up too if asked; returns the reason if refused, else "".

@@ -174,7 +174,7 @@ def _connect(
 
     A user in cached mode who comes back works on the same copy of the mailbox.
     """
-    proxy = plan.proxies[account.index % len(plan.proxies)]
+    proxy = secured(plan.proxies[account.index % len(plan.proxies)], plan.campaign)
     sources = plan.source_addresses
     if sources:
         source = sources[account.index % len(sources)]
@@ -182,7 +182,7 @@ def _connect(
     return OutlookClient(
         account,
         client_type,
-        secured(proxy, plan.campaign),
+        proxy,
         startup=startup,
         probe=probe,
         on_notify=on_notify,

@@ -17,7 +17,7 @@ def virtual_connections(client: ClientType, *, starting: bool) -> dict[str, int]
     """A logged-on user's virtual connections by purpose, with those of start-up or without."""
     steady = client.connections
     return {
-        "mail": steady.mail,
+        "mail": steady.mail + client.second_mailbox,
         "public_folder": steady.public_folder,
         "directory": steady.directory + (client.startup.directory if starting else 0),
         "referral": client.startup.referral if starting else 0,

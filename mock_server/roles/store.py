@@ -33,7 +33,7 @@ def emsmdb_settings(topology: Topology) -> EmsmdbSettings:
 
 def store_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
     """The mailbox store of ``server``."""
-    store = MailboxStore(server.name, directory)
+    store = MailboxStore(server.name, directory, open_to_all=topology.store.mailboxes == "open-to-all")
     addresses = {other.name: other.address for other in topology.mailbox}
     delivery = MailDelivery(store, addresses, topology.ports.delivery)
     emsmdb = EmsmdbServer(store, delivery, emsmdb_settings(topology))

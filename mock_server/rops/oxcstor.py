@@ -43,7 +43,8 @@ def _private(call: RopCall, request: wire.RopLogonRequest) -> RopResponse:
     owner = store.directory.by_dn(request.essdn)
     if owner is None:
         raise RopError(UNKNOWN_USER)
-    if owner != session.user:
+    is_own = owner == session.user
+    if not is_own and not store.open_to_all:
         raise RopError(LOGON_FAILED)
     if not store.is_home_of(owner):
         right = store.directory.home_server(owner)
@@ -55,7 +56,7 @@ def _private(call: RopCall, request: wire.RopLogonRequest) -> RopResponse:
         request.output_handle_index,
         logon_flags=request.logon_flags,
         folder_ids=mailbox.logon_folder_ids,
-        response_flags=_ALWAYS | _OWNER_RIGHT | _SEND_AS_RIGHT,
+        response_flags=_ALWAYS | (_OWNER_RIGHT | _SEND_AS_RIGHT if is_own else 0),
         mailbox_guid=mailbox.identity.provider,
         replica_id=REPLICA_ID,
         replica_guid=mailbox.identity.replica_guid,

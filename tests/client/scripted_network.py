@@ -19,6 +19,8 @@ from .scripted_public_store import ScriptedPublicStore
 from .scripted_store import ScriptedStore
 
 ACCOUNT = make_account(3, "MBX2", "PF1")
+SECOND = make_account(8, "MBX7", "PF1")
+"""Whose mailbox the user has open, too, if the client type says so."""
 PROXY = RpcProxy("mail.contoso.test", 8080)
 OPTIONS = ConnectionOptions(call_timeout_s=77.0)
 EVERYBODY = [make_account(index) for index in range(120)]
@@ -35,6 +37,7 @@ class Network:
 
     def __init__(self) -> None:
         self.mail = ScriptedStore(ACCOUNT.display_name)
+        self.second = ScriptedStore(SECOND.display_name)
         self.public = ScriptedPublicStore()
         self.directory = ScriptedDirectory(EVERYBODY)
         self.referral = ScriptedReferral("GC7")
@@ -50,7 +53,7 @@ class Network:
             raise self.refused[port]
         probe("connect_tcp", 1, 2)
         peer = {
-            6001: self.public if server == "PF1" else self.mail,
+            6001: {"PF1": self.public, "MBX7": self.second}.get(server, self.mail),
             6002: self.referral,
             6004: self.directory,
         }[port]
@@ -92,6 +95,7 @@ class Person:
             on_public_news=lambda: self.heard.append("public news"),
             on_lost=self.heard.append,
             options=OPTIONS,
+            second=SECOND,
         )
 
     @property
