@@ -2,6 +2,7 @@
 
 import ssl
 
+from mock_server import autodiscover
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
 from mock_server.front_end import FrontEndLimits
@@ -37,6 +38,7 @@ class ClientAccess:
         recycles, simulate_farm = self.statistics.recycles, self.http.simulate_farm
         self.in_channels = ChannelTable("IN", recycles, simulate_farm=simulate_farm)
         self.out_channels = ChannelTable("OUT", recycles, simulate_farm=simulate_farm)
+        self.pages = {autodiscover.PATH: autodiscover.Autodiscover(topology, directory).answer}
         self._topology = topology
         self._directory = directory
         self.allow(topology.valid_ports_of(server))

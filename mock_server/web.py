@@ -4,8 +4,8 @@ Requests on a connection are answered one after the other, until one opens a cha
 is a stream of PDUs, and no business of HTTP any more.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 import h11
 import msgspec
@@ -29,6 +29,19 @@ _LARGEST_HEAD: Final = 16384
 _LARGEST_DISCARDED: Final = 65536
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ECHO: Final = echo().encode()
+
+
+Page: TypeAlias = Callable[[bytes, str], bytes]
+"""An ordinary page, XML: takes the body of a POST and the Host header, gives the body of the answer."""
+
+
+class _Visit(NamedTuple):
+    """A request for a page whose body is still coming."""
+
+    page: Page
+    headers: "_Headers"
+    verdict: Verdict
+    body: bytearray
 
 
 class ChannelHead(msgspec.Struct, frozen=True):
@@ -56,6 +69,8 @@ class HttpConnection:
 
     ``certified`` is what the client's certificate proves under ``/rpcwithcert/``, None if that is not asked.
 
+    ``pages`` are ordinary ones by path, for users who have logged on.
+
     ``enter`` gets the path of each request, in lower case, and says how many seconds it waits for a worker,
     or None if it may not even wait. While ``wait_s`` is not 0 a request waits, until :meth:`take`.
     """
@@ -65,7 +80,10 @@ class HttpConnection:
         authenticate: Callable[[str | None], Verdict],
         enter: Callable[[str], float | None] = lambda _path: 0.0,
         certified: Verdict | None = None,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
+        self._pages = pages or {}
+        self._visit: _Visit | None = None
         self._enter = enter
         self._waiting: h11.Request | None = None
         self._unread = b""
@@ -83,6 +101,9 @@ class HttpConnection:
         self._unread += data
         while self._unread and not self.closing and self._waiting is None:
             data, self._unread = self._unread, b""
+            if self._visit is not None:
+                self._unread = self._read_body(self._visit, data)
+                continue
             discarded = data[: self._to_discard]
             self._to_discard -= len(discarded)
             self._parser.receive_data(data[len(discarded) :])
@@ -130,12 +151,18 @@ class HttpConnection:
         headers = _Headers(request)
         verdict = self._verdict(request, headers)
         method = request.method.decode("ascii")
-        refusal = self._refusal(request, method, headers, verdict)
+        page = self._pages.get(_path(request.target))
+        allowed = ("POST",) if page is not None else (RPC_IN_DATA, RPC_OUT_DATA)
+        refusal = self._refusal(request, method, headers, verdict, allowed)
         if refusal is not None:
             self._refuse(headers, *refusal)
             return None
         if headers.expects_continue and headers.content_length:
             self.output += _CONTINUE
+        if page is not None:
+            self._visit = _Visit(page, headers, verdict, bytearray())
+            self._read_body(self._visit, b"")
+            return None
         if headers.content_length <= ECHO_LENGTH_LIMIT:
             self._to_discard = headers.content_length
             content_type = f"Content-Type: {CONTENT_TYPE}"
@@ -148,19 +175,37 @@ class HttpConnection:
             return self._certified
         return self._authenticate(headers.value(b"authorization"))
 
+    def _read_body(self, visit: _Visit, data: bytes) -> bytes:
+        """Take what belongs to the request, and answer when it is complete; what is left comes back."""
+        missing = visit.headers.content_length - len(visit.body)
+        visit.body.extend(data[:missing])
+        if len(data) >= missing:
+            self._visit = None
+            said = visit.page(bytes(visit.body), visit.headers.value(b"host") or "")
+            lines = (*visit.verdict.lines, "Content-Type: text/xml; charset=utf-8")
+            self._respond(200, "OK", *lines, body=said, keep=visit.headers.keep_alive)
+        return data[missing:]
+
     def _refusal(
-        self, request: h11.Request, method: str, headers: "_Headers", verdict: Verdict
+        self,
+        request: h11.Request,
+        method: str,
+        headers: "_Headers",
+        verdict: Verdict,
+        allowed: tuple[str, ...],
     ) -> tuple[int, str, tuple[str, ...]] | None:
-        if _path(request.target) not in _PATHS:
+        if _path(request.target) not in (*_PATHS, *self._pages):
             return 404, "Not Found", ()
         if verdict is self._certified and verdict.user is None:
             return 403, "Forbidden", ()
         if verdict.user is None:
             return 401, "Unauthorized", verdict.lines
-        if method not in (RPC_IN_DATA, RPC_OUT_DATA):
-            return 405, "Method Not Allowed", (f"Allow: {RPC_IN_DATA}, {RPC_OUT_DATA}",)
+        if method not in allowed:
+            return 405, "Method Not Allowed", (f"Allow: {', '.join(allowed)}",)
         if headers.value(b"content-length") is None:
             return 411, "Length Required", ()
+        if allowed == ("POST",) and headers.content_length > _LARGEST_DISCARDED:
+            return 413, "Content Too Large", ()
         return None
 
     def _open_channel(

@@ -46,7 +46,8 @@ class ClientConnection(asyncio.Protocol):
             self.close_after_reply()
             return
         certified = self._access.certified(transport.get_extra_info("ssl_object"))
-        self._http = HttpConnection(self._access.policy.connection().check, self._enter, certified)
+        check, pages = self._access.policy.connection().check, self._access.pages
+        self._http = HttpConnection(check, self._enter, certified, pages)
         self._end_after(self._access.http.connection_timeout_ms / 1000)
 
     def data_received(self, data: bytes) -> None:

@@ -167,3 +167,43 @@ def test_several_headers_of_one_name_are_joined():
         b"\r\n\r\n", b"\r\nPragma: No-cache\r\nPragma: MinConnTimeout=150\r\n\r\n"
     )
     assert connection().receive(data).minimum_timeout_ms == 150000
+
+
+PAGE = "/autodiscover/autodiscover.xml"
+
+
+def site():
+    return HttpConnection(
+        lambda value: LET_IN if value == AUTHORIZATION else REFUSED,
+        pages={PAGE: lambda body, host: b"<" + body + b"@" + host.encode() + b">"},
+    )
+
+
+def page(target="/Autodiscover/Autodiscover.xml", method="POST", **more):
+    return request(method, target, **more)
+
+
+def test_a_page_gets_the_body_of_its_request_however_it_comes():
+    data = page(Content_Length=5) + b"hello" + page(Content_Length=0) + request(Content_Length=76) + b"PDUs"
+    for cut in range(len(data)):
+        http = site()
+        channels = [http.receive(data[:cut]), http.receive(data[cut:])]
+        answers = bytes(http.output).split(b"HTTP/1.1 ")
+        assert [each.partition(b"\r\n\r\n")[2] for each in answers] == [b"", b"<hello@mail>", b"<@mail>"]
+        assert sum(channel is not None for channel in channels) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (page(headers={"Host": "mail"}, Content_Length=5), b"401 Unauthorized"),
+        (page(method="GET", Content_Length=0), b"405 Method Not Allowed"),
+        (page(), b"411 Length Required"),
+        (page(Content_Length=70000), b"413 Content Too Large"),
+        (page("/autodiscover/autodiscover.svc", Content_Length=5), b"404 Not Found"),
+    ],
+)
+def test_what_is_no_visit_to_a_page_is_refused(data, status):
+    http = site()
+    assert http.receive(data) is None
+    assert first_line(http) == b"HTTP/1.1 " + status
