@@ -1,7 +1,8 @@
 """Which limit stops which user: exact integers, for users who log on one after the other.
 
-User i goes to server i modulo the number of servers of each role, as the mock deals users out. A user is
-admitted if everything that he opens finds room, and nothing is ever given back.
+User i goes to server i modulo the number of servers of each role, as the mock deals users out. (Behind
+reverse proxies it is connections that are dealt out; there the numbers are exact for one client access server.)
+A user is admitted if everything that he opens finds room, and nothing is ever given back.
 """
 
 from array import array
@@ -21,19 +22,6 @@ from loadgen.workload.topology import ReverseProxy, Server, Topology
 
 OPENING_ORDER: Final = ("referral", "directory", "mail", "public_folder")
 """What a client opens first, second, …: the referral tells it where the directory is."""
-
-LIMITS: Final = (
-    "ports",
-    "context_handles",
-    "memory",
-    "request_queue",
-    "worker_recycling",
-    "nspi_sessions",
-    "mapi_sessions",
-    "front_end_contexts",
-    "nonpaged_pool",
-)
-"""The names of all limits, as counters and results have them."""
 
 Needs = Mapping[str, int]
 """How much of something one virtual connection takes, by purpose."""

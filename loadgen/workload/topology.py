@@ -46,7 +46,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ports: Ports = "off"
     time_wait_s: Amount = 0.0
     context_handles: Count = 0
-    memory_mb: Count = 0
+    memory_mb: Amount = 0.0
     memory_per_connection_kb: Annotated[float, Meta(gt=0)] = 61.0
     request_queue: Count = 0
     requests_per_s: Amount = 0.0
@@ -86,7 +86,7 @@ class Server(Struct, frozen=True, kw_only=True):
 class ReverseProxy(Server, frozen=True, kw_only=True):
     """A 32-bit ISA Server before the client access servers, with its non-paged pool (facts C6)."""
 
-    nonpaged_pool_mb: Count = 250
+    nonpaged_pool_mb: Amount = 250.0
     kb_per_connection: Annotated[float, Meta(gt=0)] = 12.5
 
     def connections(self, limits: Limits) -> int:

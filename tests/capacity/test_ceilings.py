@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.capacity.ceilings import LIMITS, OPENING_ORDER, ceilings, meters, users_admitted
+from loadgen.capacity.ceilings import OPENING_ORDER, ceilings, meters, users_admitted
 from loadgen.client.client_type import ClientType
+from loadgen.measure.limits import LIMITS
 from loadgen.workload import library
 from loadgen.workload.campaign import Population, UserGroup
 from loadgen.workload.connection_model import virtual_connections
