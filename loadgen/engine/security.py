@@ -1,5 +1,9 @@
-"""How the users of a run prove who they are, and how what they say is protected: a campaign's own words."""
+"""How the users of a run prove who they are, and how what they say is protected: a campaign's own words.
 
+All users of a process share what is made of them.
+"""
+
+from functools import lru_cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,6 +20,7 @@ INSECURE: Final = (
 )
 
 
+@lru_cache(maxsize=1)
 def connection_options(campaign: Campaign) -> ConnectionOptions:
     """What all connections of a run announce, and with what they are secured."""
     return ConnectionOptions(
@@ -37,6 +42,7 @@ def tls_settings(campaign: Campaign, known: TlsSettings = TlsSettings()) -> TlsS
     )
 
 
+@lru_cache(maxsize=64)
 def secured(proxy: RpcProxy, campaign: Campaign) -> RpcProxy:
     """A proxy of the target with the campaign's settings."""
     return replace(proxy, tls_settings=tls_settings(campaign, proxy.tls_settings))
