@@ -125,16 +125,16 @@ def _type_at(key: str) -> TypeForm:
     for step in filter(None, key.split(".")):
         kinds = list(_parts(shape))
         if step.isdecimal():
-            shape = next(get_args(kind)[0] for kind in kinds if get_origin(kind) is tuple)
+            shape = next(get_args(kind)[0] for kind in kinds if _origin(kind) is tuple)
         else:
             fields = msgspec.structs.fields(kinds[0])
             shape = next(field.type for field in fields if field.encode_name == step)
-    return shape if get_origin(shape) in (Union, UnionType) else next(iter(_parts(shape)))
+    return shape if _origin(shape) in (Union, UnionType) else next(iter(_parts(shape)))
 
 
 def _parts(shape: TypeForm) -> Iterable[TypeForm]:
     """The members of a union, or the one type that a shape is."""
-    origin = get_origin(shape)
+    origin = _origin(shape)
     if origin is Annotated:
         yield from _parts(get_args(shape)[0])
     elif origin in (Union, UnionType):
@@ -147,9 +147,13 @@ def _parts(shape: TypeForm) -> Iterable[TypeForm]:
 def _choices(shape: TypeForm) -> Iterable[TypeForm]:
     """What a key may be set to: its literals, and other kinds of value in words."""
     for part in _parts(shape):
-        if get_origin(part) is Literal:
+        if _origin(part) is Literal:
             yield from get_args(part)
         elif part is int:
             yield "a whole number"
-        elif get_origin(part) is tuple:
+        elif _origin(part) is tuple:
             yield "a list"
+
+
+def _origin(shape: TypeForm) -> object:
+    return get_origin(shape)
