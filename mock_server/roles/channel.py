@@ -9,13 +9,14 @@ from typing import Final, cast
 
 from loadgen.errors import PeerError
 from loadgen.wire.http import RPC_IN_DATA
-from mock_server.client_access import BackEnd, ClientAccess
+from mock_server.client_access import ClientAccess
 from mock_server.front_end import NO_CONTEXT, OUT_OF_MEMORY
 from mock_server.inbound_proxy import InboundProxy
 from mock_server.outbound_proxy import OutboundProxy
 from mock_server.port_pool import PortLease
 from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
 from mock_server.roles.connection import connect_from_pool, reset
+from mock_server.valid_ports import BackEnd
 from mock_server.web import ChannelHead, HttpConnection
 from mock_server.worker_processes import Cuttable
 

@@ -289,9 +289,8 @@ async def test_the_pool_of_a_reverse_proxy(isa, connect, out_channel):
     role, behind = await isa()
     opened = [await out_channel(address=ISA) for _ in range(4)]
     assert {channel.answer for channel in opened} == {SUCCESS}
-    refused = await connect(ISA)
     with pytest.raises(ConnectionResetError):
-        await refused.rest()
+        await (await connect(ISA)).rest()
     assert figures(role, "nonpaged_pool") == (4, 4, 1)
     assert role.report().counters["Memory\\Pool Nonpaged Bytes"] == 50000
     assert merged((role.report(), behind.report())).connections == {
@@ -316,9 +315,8 @@ async def test_a_virtual_connection_through_a_reverse_proxy(isa):
 async def test_ports_of_a_reverse_proxy(isa, connect, out_channel):
     role, _ = await isa(limits__ports=2)
     channels = [await out_channel(address=ISA) for _ in range(2)]
-    third = await connect(ISA)
     with pytest.raises(ConnectionResetError):
-        await third.rest()
+        await (await connect(ISA)).rest()
     assert {channel.answer for channel in channels} == {SUCCESS}
     assert figures(role, "ports") == (2, 2, 1)
     assert role.report().counters["Mock\\Reverse Proxy Failed Connects"] == 1

@@ -103,9 +103,8 @@ async def test_clients_go_to_the_reverse_proxy(tmp_path):
         ]
         assert said["cas_sources"] == ["127.31.5.2", "127.31.5.3"]
         assert [await organisation.open_channel() for _ in range(4)] == [SUCCESS] * 4
-        refused = await Connection.open(*organisation.front)
         with pytest.raises(ConnectionResetError):
-            await refused.rest()
+            await (await Connection.open(*organisation.front)).rest()
         counted = await organisation.counters()
         assert counted["connections"]["client_to_cas"] == 4
         assert limit(counted, "ISA1", "nonpaged_pool") == (4, 4, 1)
