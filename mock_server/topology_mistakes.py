@@ -50,6 +50,10 @@ def mistakes_in(topology: Topology) -> Iterator[Mistake]:
             yield Mistake(key, f"{address!r} is not an IPv4 address")
     yield from _shared("name", named)
     yield from _shared("address", addressed)
+    names = {name for *_, name in named}
+    for index, fault in enumerate(topology.faults.planned):
+        if fault.server.lower() not in names:
+            yield Mistake(f"faults.planned.{index}.server", f"there is no server {fault.server}")
     for key in ("alias", "display_name"):
         try:
             getattr(topology.accounts, key).format(index=0)

@@ -149,7 +149,7 @@ def test_a_change_is_a_key_and_a_value(text):
                     {"server": "x", "at_s": 0, "for_s": 1},
                 ]
             },
-            r"^--set faults.planned: there is no server x",
+            r"^--set faults.planned.1.server: there is no server x",
         ),
         ({"mailbox.0.address": "127.0.10.256"}, "'127.0.10.256' is not an IPv4 address"),
         ({"base_address": "here"}, "^--set base_address: 'here' is not an IPv4 address"),
