@@ -1,7 +1,7 @@
 """Which limit stops which user: exact integers, for users who log on one after the other.
 
 User i goes to server i modulo the number of servers of each role, as the mock deals users out. (Behind
-reverse proxies it is connections that are dealt out; there the numbers are exact for one client access server.)
+reverse proxies connections are dealt out instead; there the numbers are exact for one client access server.)
 A user is admitted if everything that he opens finds room, and nothing is ever given back.
 """
 
