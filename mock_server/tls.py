@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, cast
 
 from msgspec.structs import replace
 
@@ -61,8 +61,9 @@ def server_context(http: HttpSettings) -> ssl.SSLContext | None:
 def certified_user(connection: ssl.SSLObject | None, directory: Directory) -> str | None:
     """The alias of the user whose mail address a client's certificate holds; None if it holds nobody's."""
     certificate = connection.getpeercert() if connection is not None else None
-    for kind, value in (certificate or {}).get("subjectAltName", ()):
-        user = directory.by_smtp(str(value)) if kind == _MAIL_ADDRESS else None
+    names = cast("tuple[tuple[str, str], ...]", (certificate or {}).get("subjectAltName", ()))
+    for kind, value in names:
+        user = directory.by_smtp(value) if kind == _MAIL_ADDRESS else None
         if user is not None:
             return user.alias
     return None

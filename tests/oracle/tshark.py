@@ -101,7 +101,7 @@ class _Row:
 
     @property
     def _seals_nothing(self) -> bool:
-        """Whether it is a call without a stub at level privacy, on which tshark 4.0 stumbles once it unseals."""
+        """Whether it is a call without a stub at level privacy, which tshark 4.0 cannot unseal."""
         return (self.pdu_type, self.auth_level, self.alloc_hint) == (_REQUEST, "6", "0")
 
     @property
