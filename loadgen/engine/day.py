@@ -113,13 +113,19 @@ class Day:
     def _send_due(self, due_ns: int, fired_ns: int) -> None:
         number = self._sends.pop().number
         self._around.recorder.lag("send_message", due_ns, fired_ns)
-        self.user.begin("send_message", due_ns, "mail", lambda client: self._send(client, number, due_ns))
+        if self._around.sends.take(fired_ns):
+            self.user.begin("send_message", due_ns, "mail", lambda client: self._send(client, number, due_ns))
+        else:
+            self._around.recorder.skip("send_message")
         self._await_send()
 
     def _send_closed(self) -> None:
         """The closed shape: the next message is due when the last one has been sent."""
         now_ns = self._around.clock()
         if now_ns >= self._until_ns:
+            return
+        if not self._around.sends.take(now_ns):
+            self._around.timers.at(now_ns + RETRY_NS, lambda _due, _fired: self._send_closed())
             return
         number, self._number = self._number, self._number + 1
 

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from loadgen.engine.client import Connect
+from loadgen.engine.pace import Pace
 from loadgen.engine.population import NS_PER_S, LivePopulation, StateCount
 from loadgen.engine.shards import ShardPlan
 from loadgen.engine.surroundings import Surroundings
@@ -61,6 +62,8 @@ class Shard:
             account=plan.accounts.account,
             speed=campaign.speed,
             capacity=max(1, round(campaign.unfinished_per_user * users)),
+            log_ons=_share(campaign.logons_per_s, plan),
+            sends=_share(campaign.sends_per_s, plan),
         )
         self.population = LivePopulation(campaign, plan.population, plan.users, self._around)
         self._busy: deque[tuple[int, int]] = deque()
@@ -124,6 +127,11 @@ class Shard:
         since = self._busy[0]
         passed_ns = now[0] - since[0]
         return (now[1] - since[1]) / passed_ns if passed_ns >= BUSY_WINDOW_NS else 0.0
+
+
+def _share(per_s: float | None, plan: ShardPlan) -> Pace:
+    """The shard's part of a rate of the whole run."""
+    return Pace(per_s and per_s * len(plan.users) / plan.population.users)
 
 
 def _resident_octets() -> int:

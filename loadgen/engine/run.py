@@ -27,6 +27,7 @@ from loadgen.measure.store import RunRecord, RunStore
 from loadgen.report.summary import Summary
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
+from loadgen.workload.duration import Duration
 
 MOST_SOURCE_ADDRESSES: Final = 4096
 
@@ -51,6 +52,7 @@ async def run(
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
     sources = source_addresses(campaign.source_ip)
+    campaign = within_rate(campaign, population, say)
     async with open_target(target, campaign, population, say) as opened:
         if opened.organisation is not None:
             require_servers(population, opened.organisation)
@@ -91,6 +93,15 @@ async def run(
                 if coordinator.ending.interrupted:
                     kill_local_workers()
             return Finished(tally.finish(coordinator.ending, _now()), store.folder)
+
+
+def within_rate(campaign: Campaign, population: Population, say: Callable[[str], None]) -> Campaign:
+    """The campaign with a ramp that ``logons_per_s`` allows."""
+    shortest_s = population.users / campaign.logons_per_s if campaign.logons_per_s else 0.0
+    if campaign.ramp >= shortest_s:
+        return campaign
+    say(f"ramp: {shortest_s:g} s instead of {campaign.ramp:g} s, since logons_per_s allows no more")
+    return msgspec.structs.replace(campaign, ramp=Duration(shortest_s))
 
 
 def require_servers(population: Population, organisation: Organisation) -> None:

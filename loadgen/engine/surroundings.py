@@ -7,6 +7,7 @@ from typing import Any
 from loadgen.client.account import Account
 from loadgen.engine.barrier import Gate
 from loadgen.engine.client import Connect
+from loadgen.engine.pace import Pace
 from loadgen.engine.timers import TimerHeap
 from loadgen.measure.recorder import Recorder
 
@@ -49,7 +50,10 @@ class Surroundings:
         account: Callable[[int], Account],
         speed: float,
         capacity: int,
+        log_ons: Pace | None = None,
+        sends: Pace | None = None,
     ) -> None:
+        self.log_ons, self.sends = log_ons or Pace(), sends or Pace()
         self.loop = asyncio.get_running_loop()
         self.clock = clock
         self.timers = TimerHeap(self.loop, clock)

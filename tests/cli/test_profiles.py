@@ -132,7 +132,8 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
         (
             ("show", "client", "outlook"),
             "'outlook' is no built-in client profile (did you mean outlook2003-cached-anywhere or "
-            "outlook2003-online-anywhere or outlook2007-cached-anywhere or outlook2007-online-anywhere?)",
+            "outlook2003-online-anywhere or outlook2007-cached-anywhere or outlook2007-online-anywhere or "
+            "outlook2013-anywhere?)",
         ),
         (
             ("validate", "topology", "smal"),

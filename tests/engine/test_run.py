@@ -1,7 +1,9 @@
 import pytest
 
-from loadgen.engine.run import source_addresses
+from loadgen.engine.run import source_addresses, within_rate
 from loadgen.errors import ProfileError
+from loadgen.workload.campaign import Campaign
+from loadgen.workload.duration import Duration
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,12 @@ def test_source_addresses_are_single_ones_and_ranges(texts, addresses):
 def test_what_is_no_range_is_refused_by_name(text):
     with pytest.raises(ProfileError, match="source_ip: "):
         source_addresses((text,))
+
+
+def test_a_ramp_is_stretched_to_what_the_rate_allows(population_of):
+    said = []
+    campaign = Campaign(ramp=Duration(10), logons_per_s=2.0)
+    assert within_rate(campaign, population_of(50), said.append).ramp == 25
+    assert said == ["ramp: 25 s instead of 10 s, since logons_per_s allows no more"]
+    for unchanged in (Campaign(ramp=Duration(10)), Campaign(ramp=Duration(30), logons_per_s=2.0)):
+        assert within_rate(unchanged, population_of(50), said.append) is unchanged
