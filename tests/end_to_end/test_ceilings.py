@@ -19,6 +19,12 @@ from tests.end_to_end.person import CLIENT_TYPES, Person
 
 CACHED, ONLINE, LOADGEN = "outlook2007-cached-anywhere", "outlook2007-online-anywhere", "loadgen-2007-online"
 LIGHT = library.read("message", "light", MessageProfile)
+SOURCES = "client_access.0.source_addresses=" + str([f"127.0.10.{number}" for number in range(101, 106)])
+DIRECT = (
+    "referral.directory=global-catalog",
+    'http.valid_ports=["default", "GC1:6004", "gc1.contoso.test:6004"]',
+)
+"""Clients are referred past DSProxy, so its ports end nobody."""
 ISA = 'reverse_proxy=[{name="ISA1", address="127.0.10.5", nonpaged_pool_mb=1.0}]'
 
 
@@ -33,16 +39,8 @@ NAMED = defaultdict(ConnectionOptions, nspi_sessions=ConnectionOptions(rpc_secur
         ((CACHED,), True, ("limits.ports=50",), "ports", "CAS1"),
         ((LOADGEN,), False, ("limits.ports=white-paper", "limits.scale=0.0002"), "ports", "CAS1"),
         ((CACHED, ONLINE, LOADGEN), True, ("limits.ports=60",), "ports", "CAS1"),
-        (
-            (ONLINE,),
-            True,
-            (
-                "limits.ports=17",
-                'client_access.0.source_addresses=["127.0.10.1", "127.0.10.2", "127.0.10.3", "127.0.10.4"]',
-            ),
-            "ports",
-            "MBX1",
-        ),
+        ((ONLINE,), True, ("limits.ports=17", SOURCES), "ports", "MBX1"),
+        ((ONLINE,), True, ("limits.ports=17", SOURCES, *DIRECT), "ports", "CAS1"),
         ((CACHED,), False, ("limits.context_handles=9",), "context_handles", "MBX1"),
         (
             (ONLINE, CACHED),
