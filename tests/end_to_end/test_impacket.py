@@ -57,9 +57,10 @@ class CorrectedGetProps(nspi.NspiGetProps):
     )
 
 
-@pytest.fixture(scope="module", params=["plain", "chunked"])
+@pytest.fixture(scope="module", params=[("plain", '["basic", "ntlm"]'), ("chunked", '["basic"]')])
 def mock(request, tmp_path_factory) -> Iterator[MockOrganisation]:
-    changes = ("--set", f"http.framing={request.param}")
+    framing, schemes = request.param
+    changes = ("--set", f"http.framing={framing}", "--set", f"security.http={schemes}")
     with running_mock(tmp_path_factory.mktemp("mock"), *changes, users=USERS) as started:
         yield started
 
@@ -264,8 +265,8 @@ def test_faults_and_refused_binds_are_named(connect):
         dce.bind(uuidtup_to_bin(NOBODY))
 
 
-def test_ntlm_first_falls_back_to_basic(connect):
-    """impacket asks with an NTLM negotiate and no query before it learns that there is Basic only."""
+def test_ntlm_comes_first_and_basic_if_there_is_no_other(connect):
+    """impacket asks with an NTLM negotiate and no query before it learns what there is."""
     with connect(DIRECTORY, auth_type=AUTH_AUTO) as dce:
         dce.bind(nspi.MSRPC_UUID_NSPI)
         assert not nspi.hNspiBind(dce)["contextHandle"].isNull()

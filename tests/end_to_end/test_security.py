@@ -203,6 +203,23 @@ def test_a_strict_verifier_finds_nothing_wrong_with_the_certificate(secured):
     secured.wait_until_idle()
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("unasked", [0, 100_000])
+def test_a_refusal_reaches_a_client_that_goes_on_sending(secured, version, unasked: int):
+    """TLS has no half-closed connections, with which the mock gives others time."""
+    context = ssl.create_default_context(cafile=ca_file(secured))
+    context.maximum_version = version
+    head = f"RPC_IN_DATA /rpc/rpcproxy.dll?MBX1:{STORE} HTTP/1.1\r\nHost: mail\r\n"
+    head += f"Content-Length: {1 << 30}\r\n\r\n"
+    with (
+        socket.create_connection((secured.host, 443)) as connection,
+        context.wrap_socket(connection, server_hostname=secured.host) as protected,
+    ):
+        protected.sendall(head.encode() + bytes(unasked))
+        assert protected.recv(1000).startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    secured.wait_until_idle()
+
+
 @samba.needs_samba
 @needs_tshark
 @needs_dumpcap
