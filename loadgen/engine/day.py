@@ -142,7 +142,7 @@ class Day:
         present = around.present
         planned = self._schedule.message(user.index, number, present)
         recipients = tuple(around.account(index) for index in planned.recipients)
-        message = OutgoingMessage(planned.key, recipients, planned.size)
+        message = OutgoingMessage(around.stamp + planned.key, recipients, planned.size)
         attempt = await user.perform("send_message", due_ns, self._compose(client, message))
         if attempt.error is None:
             copies = sum(present is None or index < present for index in planned.recipients)
@@ -178,6 +178,9 @@ class Day:
             self._fetch(told_ns, told_ns)
             return
         delay_ns = max(SHORTEST_DELAY_NS, round(delay_s / self._around.poll_speed * NS_PER_S))
+        if told_ns + delay_ns <= self._around.clock():  # the user was away meanwhile: no lag of ours
+            self._fetch(told_ns, told_ns + delay_ns)
+            return
 
         def fetch(due_ns: int, fired_ns: int) -> None:
             self._around.recorder.lag("receive_message", due_ns, fired_ns)
@@ -217,6 +220,8 @@ class Day:
         recorder.plan("receive_message", len(news))
         for message in news:
             recorder.record(Sample("receive_message", fetched.due_ns, fetched.started_ns, fetched.ended_ns))
+            if not message.key.startswith(self._around.stamp):
+                continue
             if message.key:
                 recorder.arrived(message.key, self.user.index, told_ns)
             self._react(message, fetched.ended_ns)
@@ -226,13 +231,16 @@ class Day:
         """The user's n-th message is read, deleted, both or neither, as often as the profile says."""
         number, self._received = self._received, self._received + 1
         profile, timers = self.user.group.profile, self._around.timers
-        think = AT_ONCE if self._closed else self._schedule.think_times(self.user.index, message.key)
+        think = AT_ONCE if self._closed else self._think_times(message.key)
         if falls_due(number, profile.read_per_day, profile.received_per_day):
             self._around.reactions += 1
             timers.at(received_ns + think.read_ns, lambda due, fired: self._read_due(message, due, fired))
         if falls_due(number, profile.deleted_per_day, profile.received_per_day):
             self._around.reactions += 1
             timers.at(received_ns + think.delete_ns, lambda due, fired: self._delete_due(message, due, fired))
+
+    def _think_times(self, key: str) -> ThinkTimes:
+        return self._schedule.think_times(self.user.index, key.removeprefix(self._around.stamp))
 
     def _read_due(self, message: NewMessage, due_ns: int, fired_ns: int) -> None:
         async def read(client: Client) -> None:

@@ -325,6 +325,24 @@ def test_a_whole_population_comes_back_spread_as_the_server_said(run, alive, wor
     assert (gauges.users_admitted, gauges.reconnects_total) == (200, 200)
 
 
+def test_news_from_before_a_loss_is_late_by_the_loss_and_not_by_a_lag_of_ours(run, alive, world, ear):
+    world.synchronisation_delay_s = 5.0
+
+    async def main():
+        population, _ = alive(users=2)
+        population.scale(2, 0, 100.0)
+        await settle(population)
+        world.client(0).on_notify()
+        world.errors = {"log_on": [BUSY] * 5 + [None], "fetch_news": BUSY}
+        world.client(0).on_lost(ConnectionLost("reset"))
+        await asyncio.sleep(1000)
+
+    run(main())
+    ((response_ms, service_ms),) = ear.times_ms("receive_message")
+    assert response_ms > 10_000 > service_ms
+    assert ear.lags_ms("receive_message") == []
+
+
 def test_who_misses_a_connection_is_not_admitted(run, alive, world):
     async def main():
         population, _ = alive(users=2)
