@@ -137,7 +137,7 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
         ),
         (
             ("validate", "topology", "smal"),
-            "'smal' is no built-in topology profile (did you mean small?); known: default, small; or give",
+            "'smal' is no built-in topology profile (did you mean small?); known: default, ",
         ),
         (("validate", "limit", "x"), "'limit' is not one of 'campaign', 'client', 'dialect', 'limits', 'mess"),
     ],
