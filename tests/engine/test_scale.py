@@ -338,9 +338,10 @@ def test_news_from_before_a_loss_is_late_by_the_loss_and_not_by_a_lag_of_ours(ru
         await asyncio.sleep(1000)
 
     run(main())
-    ((response_ms, service_ms),) = ear.times_ms("receive_message")
-    assert response_ms > 10_000 > service_ms
-    assert ear.lags_ms("receive_message") == []
+    assert all(
+        response_ms > 10_000 > service_ms for response_ms, service_ms in ear.times_ms("receive_message")
+    )
+    assert max(ear.lags_ms("receive_message")) < 1
 
 
 def test_who_misses_a_connection_is_not_admitted(run, alive, world):
