@@ -14,13 +14,14 @@ from mock_server.mailbox import MailboxStore
 from mock_server.roles.connection import BACKLOG, connect
 
 _LENGTH: Final = Struct("<I")
+_RETRY_S: Final = 1.0
 
 
 class MailDelivery:
     """A server's end of the delivery connections: takes mail to the others, and theirs to its own mailboxes.
 
-    ``servers`` are the addresses of the mailbox servers by name. They live and die together, so mail need not
-    outlast a connection.
+    ``servers`` are the addresses of the mailbox servers by name. Mail for one that is down waits for it; what
+    was under way when it went is lost.
     """
 
     def __init__(self, store: MailboxStore, servers: Mapping[str, str], port: int) -> None:
@@ -70,24 +71,40 @@ class MailDelivery:
 
 
 class _Outgoing(asyncio.Protocol):
-    """The connection to one other server; what is sent before it is open goes when it is."""
+    """The connection to one other server; what is sent while there is none goes when it is open."""
 
     def __init__(self, address: str, port: int, source: str) -> None:
+        self._address = address
+        self._port = port
+        self._source = source
         self._transport: asyncio.Transport | None = None
         self._waiting = bytearray()
-        self._opening = asyncio.get_running_loop().create_task(connect(lambda: self, address, port, source))
+        self._opening: asyncio.Task[None] | None = None
 
     def send(self, data: bytes) -> None:
         """Send, now or when the connection is open."""
-        if self._transport is None:
-            self._waiting += data
-        else:
+        if self._transport is not None:
             self._transport.write(data)
+            return
+        self._waiting += data
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        while self._transport is None:
+            try:
+                await connect(lambda: self, self._address, self._port, self._source)
+            except OSError:
+                await asyncio.sleep(_RETRY_S)
+        self._opening = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(bytes(self._waiting))
         self._waiting.clear()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._transport = None
 
 
 class _Incoming(asyncio.Protocol):

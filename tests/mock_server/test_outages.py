@@ -130,13 +130,18 @@ def is_stopped(child):
 
 
 async def test_a_planned_outage(serve, page):
-    planned = [{"server": "GC1", "at_s": 0, "for_s": 0}, {"server": "GC2", "at_s": 0, "for_s": 3600}]
+    planned = [
+        {"server": "GC1", "at_s": 0, "for_s": 0},
+        {"server": "GC2", "at_s": 0, "for_s": 3600},
+        {"server": "MBX1", "at_s": 0, "for_s": 3600, "action": "stall"},
+    ]
     served = await serve(faults__planned=planned)
     first, second = (child for child in served._children if child.name in ("GC1", "GC2"))
     pid = first.process.pid
     while second.is_up or not first.is_up or first.process.pid == pid:  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.001)
     assert await sessions(page) == {"GC1": 0, "GC2": None}
+    assert is_stopped(next(child for child in served._children if child.name == "MBX1"))
 
 
 async def test_what_the_page_refuses(serve, page):

@@ -15,6 +15,7 @@ from mock_server.mail import Envelope
 from mock_server.mailbox import MailboxStore
 from mock_server.message import MessageContent
 from mock_server.port_pool import PortPool
+from mock_server.roles import mail_delivery
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
 from mock_server.roles.dsproxy import DirectoryProxyRole, _FrontEnd
@@ -395,6 +396,25 @@ async def test_mail_between_servers(listening):
     await until(lambda: two.delivered == 4)
     assert two.report().counters["MSExchangeIS Mailbox(_Total)\\Messages Delivered"] == 4
     one._outgoing["mbx2"]._transport.close()
+
+
+async def test_mail_waits_for_a_server_that_is_down(listening, monkeypatch):
+    monkeypatch.setattr(mail_delivery, "_RETRY_S", 0.001)
+    directory = Directory(Organisation(servers=("MBX1", "MBX2"), public_servers=()), 4)
+    addresses = {"MBX1": "127.0.61.11", "MBX2": "127.0.61.12"}
+    one = MailDelivery(MailboxStore("MBX1", directory), addresses, TOPOLOGY.ports.delivery)
+    user = directory.users[1].dn
+    one.send("MBX2", envelope(user))
+    one.send("MBX2", envelope(user))
+    await asyncio.sleep(0.01)
+    two = await listening(MailDelivery(MailboxStore("MBX2", directory), addresses, TOPOLOGY.ports.delivery))
+    await until(lambda: two.delivered == 2)
+    outgoing = one._outgoing["mbx2"]
+    outgoing._transport.abort()
+    await until(lambda: outgoing._transport is None)
+    one.send("MBX2", envelope(user))
+    await until(lambda: two.delivered == 3)
+    outgoing._transport.close()
 
 
 async def test_connecting_leaves_no_socket_behind():

@@ -159,7 +159,7 @@ async def test_a_process_that_does_not_listen_to_its_supervisor_is_killed(monkey
 def test_json_until_a_signal(mock, number):
     process = mock("small", "--json", "--users", "7", "--base-address", "127.0.65.0")
     said = json.loads(process.stdout.readline())
-    assert said["cas"] == [{"name": "CAS1", "address": "127.0.65.1", "port": 18080}]
+    assert said["cas"] == [{"name": "CAS1", "address": "127.0.65.1", "port": 18080, "tls": False}]
     assert said["accounts"]["count"] == 7
     assert said["counters_url"] == "http://127.0.65.250:18090"
     children = children_of(process.pid)
