@@ -6,6 +6,7 @@ Each connection makes a full handshake: sessions are not resumed, which asyncio 
 import asyncio
 import socket
 import ssl
+import warnings
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final
@@ -54,29 +55,37 @@ def ssl_context(settings: TlsSettings) -> ssl.SSLContext:
     """The one context of this process for these settings; raises :class:`ProfileError` for unusable files."""
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise ProfileError(f"ca_file: {settings.ca_file}: {_why_unusable(error)}") from None
     if settings.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if settings.minimum < "1.2":
-        context.set_ciphers(_OLD_CIPHERS)
+    _set_versions(context, settings)
+    _load_own(context, settings)
+    return context
+
+
+def _set_versions(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.maximum < settings.minimum:
         raise ProfileError(f"tls_minimum: {settings.minimum} is beyond the maximum, {settings.maximum}")
-    context.minimum_version = _VERSIONS[settings.minimum]
-    context.maximum_version = _VERSIONS[settings.maximum]
-    if settings.client_certificate:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are for old servers
+        context.minimum_version = _VERSIONS[settings.minimum]
+        context.maximum_version = _VERSIONS[settings.maximum]
+    if settings.minimum < "1.2":
+        context.set_ciphers(_OLD_CIPHERS)
+
+
+def _load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """What we show if asked."""
+    own, key = settings.client_certificate, settings.client_key
+    if own:
         try:
-            context.load_cert_chain(
-                settings.client_certificate, settings.client_key or None, password=_no_password
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise ProfileError(
-                f"client_certificate: {settings.client_certificate}: {_why_unusable(error)}"
-            ) from None
-    elif settings.client_key:
+            context.load_cert_chain(own, key or None, password=_no_password)
+        except OSError as error:
+            raise ProfileError(f"client_certificate: {own}: {_why_unusable(error)}") from None
+    elif key:
         raise ProfileError("client_key: there is no client_certificate that it belongs to")
-    return context
 
 
 def _no_password() -> str:
