@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from loadgen.client.account import Account
+from loadgen.client.cleaning import remove_mail
 from loadgen.client.client_type import CachedMode
 from loadgen.client.content import Content
 from loadgen.client.local_copy import RESERVED_IDS, Filing, LocalCopy, Move
@@ -156,11 +157,16 @@ class CachedMailbox:
         """Moves a message of the copy to Deleted Items, and keeps that for the next upload."""
         self._copy.delete(self._find(message_id))
 
-    async def log_off(self) -> None:
-        """Synchronises for the last time, compares the copy with the mailbox, and ends the sessions."""
+    async def log_off(self, removing: str = "") -> None:
+        """Synchronises for the last time, compares the copy with the mailbox, and ends the sessions.
+
+        Mail whose subject begins with ``removing`` is removed from the mailbox before.
+        """
         await self._upload()
         if self._mode.compare_copy:
             await self._check_copy()
+        if removing:
+            await remove_mail(self.store, self._logon.handle, self._logon.folder_ids, removing)
         await self.store.release(self._notify, self._logon.handle)
         if self._background is not self.store:
             await self._background.release(self._logons[self._background])

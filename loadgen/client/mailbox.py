@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from loadgen.client.account import Account
+from loadgen.client.cleaning import remove_mail
 from loadgen.client.composing import Composer
 from loadgen.client.content import Content
 from loadgen.client.inbox_view import SCREEN, InboxView
@@ -148,8 +149,11 @@ class Mailbox:
         batch.add(oxcfold.RopMoveCopyMessagesRequest(0, source, destination, (message_id,)))
         _require_complete(await self.store.run(batch), oxcfold.RopMoveCopyMessagesResponse)
 
-    async def log_off(self) -> None:
-        """Checks that the Inbox holds what notifications told, gives everything back and ends the session."""
+    async def log_off(self, removing: str = "") -> None:
+        """Checks that the Inbox holds what notifications told, gives everything back and ends the session.
+
+        Mail whose subject begins with ``removing`` is removed before.
+        """
         for _ in range(_COUNTS):
             await self.fetch_news()
             held = await self._count_messages()
@@ -157,6 +161,8 @@ class Mailbox:
                 break
         else:
             raise WrongAnswer(f"the Inbox holds {held} messages, not {self._view.count}")
+        if removing:
+            await remove_mail(self.store, self._logon, self._folders, removing)
         await self.store.release(
             self._notify, self._view.table, self._deleted_items, self._inbox, self._logon
         )

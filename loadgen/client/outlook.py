@@ -64,6 +64,7 @@ class OutlookClient:
         "_probe",
         "_proxy",
         "_public_folders",
+        "_removing",
         "_second",
         "_second_mailbox",
         "_starting",
@@ -86,6 +87,7 @@ class OutlookClient:
         copy: LocalCopy | None = None,
         second: Account | None = None,
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
+        removing: str = "",
     ) -> None:
         self._account = account
         self._type = client_type
@@ -98,6 +100,7 @@ class OutlookClient:
         self._options = options
         self._copy = copy or LocalCopy()
         self._dialect = dialect
+        self._removing = removing
         self._connections: dict[VirtualConnection, str] = {}
         self._starting: list[VirtualConnection] = []
         self._first_loss: PeerError | None = None
@@ -239,7 +242,7 @@ class OutlookClient:
         """Takes leave, or just cuts, as the client type does, and closes everything."""
         self._leaving = True
         if self._type.disconnect == "proper":
-            await self._mailbox.log_off()
+            await self._mailbox.log_off(self._removing)
             if self._second_mailbox is not None:
                 await self._second_mailbox.log_off()
             for public_folders in self._public_folders:

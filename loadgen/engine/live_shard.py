@@ -64,6 +64,7 @@ class Shard:
             capacity=max(1, round(campaign.unfinished_per_user * users)),
             log_ons=_share(campaign.logons_per_s, plan),
             sends=_share(campaign.sends_per_s, plan),
+            stamp=plan.stamp,
         )
         self.population = LivePopulation(campaign, plan.population, plan.users, self._around)
         self._busy: deque[tuple[int, int]] = deque()

@@ -1,6 +1,7 @@
 """One run from a campaign to a summary: target, shards, results folder, and what a signal does."""
 
 import asyncio
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +71,9 @@ async def run(
             record = _record(campaign, population, opened, started)
             limits = LimitWatch(opened.limits)
             tally = Tally(campaign, population, store, record, time.monotonic_ns, limits)
-            links = local_links(cut(campaign, population, opened, sources, requirements))
+            links = local_links(
+                cut(campaign, population, opened, sources, requirements, run_id=record.run_id)
+            )
             coordinator = Coordinator(
                 campaign,
                 population,
@@ -154,6 +157,7 @@ def _record(campaign: Campaign, population: Population, target: Target, started:
         client_types={group.client.name: library.to_table(group.client) for group in population.groups},
         message_profiles={group.profile.name: library.to_table(group.profile) for group in population.groups},
         seed=campaign.seed,
+        run_id=secrets.token_hex(4),
         target=target.name,
         started=started.isoformat(timespec="milliseconds"),
     )

@@ -51,6 +51,10 @@ class ShardPlan(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountSource
     dialect: Dialect = Dialect()
     source_addresses: tuple[str, ...] = ()
+    stamp: str = ""
+    """What the subjects of this run's mail begin with."""
+    removing: bool = False
+    """Whether that mail is removed at log off."""
     ports: int
     """TCP connections that this shard's part of the source ports is enough for."""
 
@@ -127,6 +131,7 @@ def cut(
     target: Target,
     source_addresses: tuple[str, ...],
     requirements: Requirements,
+    run_id: str = "",
 ) -> tuple[ShardPlan, ...]:
     """One plan per worker. Users are dealt out in turn, so that each shard has its part of every group."""
     workers = requirements.workers
@@ -140,6 +145,8 @@ def cut(
             proxies=target.proxies,
             accounts=target.accounts,
             dialect=target.dialect,
+            stamp=f"{run_id}." if run_id else "",
+            removing=campaign.cleanup == "on" or (campaign.cleanup is None and target.organisation is None),
             source_addresses=source_addresses,
             ports=ports // workers,
         )

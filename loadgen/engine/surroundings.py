@@ -52,7 +52,10 @@ class Surroundings:
         capacity: int,
         log_ons: Pace | None = None,
         sends: Pace | None = None,
+        stamp: str = "",
     ) -> None:
+        self.stamp = stamp
+        """What the keys of this run's messages begin with; nobody else's are touched."""
         self.log_ons, self.sends = log_ons or Pace(), sends or Pace()
         self.loop = asyncio.get_running_loop()
         self.clock = clock

@@ -192,4 +192,5 @@ def _connect(
         copy=copies[account.index] if client_type.cached else None,
         second=elsewhere(plan.accounts, account) if client_type.second_mailbox else None,
         dialect=plan.dialect,
+        removing=plan.stamp if plan.removing else "",
     )

@@ -96,6 +96,8 @@ class RunRecord(msgspec.Struct, kw_only=True):
     client_types: dict[str, Any] = {}
     message_profiles: dict[str, Any] = {}
     seed: int
+    run_id: str = ""
+    """What the subjects of the run's mail begin with."""
     target: str
     started: str
     """UTC, ISO 8601."""

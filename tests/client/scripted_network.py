@@ -24,7 +24,11 @@ SECOND = make_account(8, "MBX7", "PF1")
 PROXY = RpcProxy("mail.contoso.test", 8080)
 OPTIONS = ConnectionOptions(call_timeout_s=77.0)
 EVERYBODY = [make_account(index) for index in range(120)]
-ONLINE = tuple(name for name in library.built_in_names("client") if not name.endswith("cached-anywhere"))
+ONLINE = tuple(
+    name
+    for name in library.built_in_names("client")
+    if library.read("client", name, ClientType).cached is None
+)
 """Client types whose mailbox is on the server alone; LoadGen's cached ones are among them (facts A2)."""
 
 
