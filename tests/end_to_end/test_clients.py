@@ -247,7 +247,7 @@ async def test_a_wrong_password_is_refused(mock, client_type):
     with pytest.raises(Unauthorized) as refusal:
         async with logged_on(person):
             pass
-    assert refusal.value.schemes == ("Basic",)
+    assert refusal.value.schemes == ("Negotiate", "NTLM", "Basic")
     assert f"{mock.host}:{mock.port}" in str(refusal.value)
 
 
