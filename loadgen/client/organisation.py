@@ -4,7 +4,8 @@ from typing import Self
 
 import msgspec
 
-from loadgen.client.account import Account
+from loadgen.client.account import Account, RpcProxy
+from loadgen.client.tls_settings import TlsSettings
 from loadgen.errors import ProfileError
 
 
@@ -43,6 +44,7 @@ class Organisation(msgspec.Struct, frozen=True):
 
     ``cas_sources`` are the addresses from which the Client Access servers connect to those behind, if they
     are not those of ``cas``; ``directory`` is whom clients are referred to, `dsproxy` or `global-catalog`.
+    ``ca_file`` is the authority that clients may trust with TLS, "" without it.
     """
 
     cas: tuple[Endpoint, ...]
@@ -51,6 +53,7 @@ class Organisation(msgspec.Struct, frozen=True):
     accounts: Accounts
     cas_sources: tuple[str, ...] = ()
     directory: str = "dsproxy"
+    ca_file: str = ""
 
     @classmethod
     def decode(cls, text: str | bytes, source: str) -> Self:
@@ -59,6 +62,13 @@ class Organisation(msgspec.Struct, frozen=True):
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"{source} does not describe a mock organisation: {error}") from error
+
+    @property
+    def proxies(self) -> tuple[RpcProxy, ...]:
+        """The RPC proxies of the Client Access servers."""
+        settings = TlsSettings(ca_file=self.ca_file)
+        tls = bool(self.ca_file)
+        return tuple(RpcProxy(cas.address, cas.port, tls, tls_settings=settings) for cas in self.cas)
 
     @property
     def count(self) -> int:

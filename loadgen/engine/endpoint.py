@@ -22,6 +22,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.users_file import PASSWORD_VARIABLE
+from loadgen.engine.security import tls_settings
 from loadgen.errors import PeerError, ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
@@ -59,7 +60,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     host, port, tls = _parts(url)
     addresses = await _addresses(host, port, campaign.resolve)
     require_permission(campaign, url, addresses)
-    settings = TlsSettings(ca_file=campaign.ca_file or "", insecure=campaign.tls_insecure)
+    settings = tls_settings(campaign)
     known = accounts_of(campaign, population, say)
     asked = _Discoverer(campaign, url, settings, {host: addresses})
     accounts, version = await asked.complete(known)

@@ -103,7 +103,7 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         counters["kernel"] = KernelCounter(organisation_filters(msgspec.to_builtins(organisation)))
     return Target(
         name=name,
-        proxies=tuple(RpcProxy(cas.address, cas.port) for cas in organisation.cas),
+        proxies=organisation.proxies,
         accounts=organisation,
         counters=counters,
         dialect=library.read("dialect", "mock", Dialect),

@@ -52,7 +52,7 @@ class MockOrganisation:
     @property
     def proxy(self) -> RpcProxy:
         """The first client access server, as clients name it."""
-        return RpcProxy(self.host, self.port)
+        return self.organisation.proxies[0]
 
     def account(self, index: int) -> Account:
         """User number ``index``."""
