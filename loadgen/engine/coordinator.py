@@ -16,6 +16,7 @@ from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.phases import DRAIN, HOLD, LOG_OFF, MEASURE, RAMP, STARTUP, WARMUP
 from loadgen.engine.tally import Progress, Tally
 from loadgen.errors import LoadgenError
+from loadgen.measure.scrape import Scraper
 from loadgen.measure.threshold import Ending
 from loadgen.workload.campaign import Campaign, Population
 
@@ -46,6 +47,7 @@ class Coordinator:
         target_gone: Callable[[], str],
         on_progress: Callable[[Progress], None],
         limits: LimitWatch | None = None,
+        scraper: Scraper | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
@@ -57,6 +59,7 @@ class Coordinator:
         self._target_gone = target_gone
         self._on_progress = on_progress
         self._limits = limits or LimitWatch()
+        self._scraper = scraper
         self._clock = clock
         self._in_thread = in_thread
         self._stopping = asyncio.Event()
@@ -191,11 +194,19 @@ class Coordinator:
         self._note_lost_shards()
         if any(report.snapshot.refusals for report in self._reports):
             await self._limits.look()
+        await self._scrape()
         await self._in_thread(self._tally.take, self._reports)
         if (census := await self._headcount.now(self._reports)) is not None:
             self._tally.connections("", census)
         self._on_progress(self._tally.progress)
         self._look_for_an_end()
+
+    async def _scrape(self) -> None:
+        """The target's own counters, if there are any; that they cannot be had is no reason to stop."""
+        if self._scraper is not None:
+            self._tally.counted, warning = await self._scraper()
+            if warning:
+                self._tally.event("not_scraped", warning)
 
     def _note_lost_shards(self) -> None:
         for link in self._links.lost:

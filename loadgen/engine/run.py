@@ -24,6 +24,7 @@ from loadgen.engine.shards import Machine, cut, require
 from loadgen.engine.tally import Progress, Tally
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
+from loadgen.measure.scrape import Scraper
 from loadgen.measure.store import RunRecord, RunStore
 from loadgen.report.summary import Summary
 from loadgen.workload import library
@@ -64,8 +65,11 @@ async def run(
         say(str(requirements))
         if campaign.tls_insecure and any(proxy.tls for proxy in opened.proxies):
             say(INSECURE)
+        scraper = await _scraper(campaign, say)
         started = datetime.now(UTC)
-        store = RunStore.create(Path(campaign.out), campaign.name, started, time.monotonic_ns())
+        store = RunStore.create(
+            Path(campaign.out), campaign.name, started, time.monotonic_ns(), scraper.names if scraper else ()
+        )
         say(f"results: {store.folder}/")
         with store:
             record = _record(campaign, population, opened, started)
@@ -83,6 +87,7 @@ async def run(
                 target_gone=opened.gone,
                 on_progress=on_progress,
                 limits=limits,
+                scraper=scraper,
             )
 
             def interrupt() -> None:
@@ -96,6 +101,16 @@ async def run(
                 if coordinator.ending.interrupted:
                     kill_local_workers()
             return Finished(tally.finish(coordinator.ending, _now()), store.folder)
+
+
+async def _scraper(campaign: Campaign, say: Callable[[str], None]) -> Scraper | None:
+    """Who asks for the target's own counters, if the campaign says where."""
+    if campaign.counters_url is None:
+        return None
+    scraper = Scraper(campaign.counters_url, campaign.counters)
+    if warning := await scraper.choose():
+        say(f"Warning: {warning}")
+    return scraper
 
 
 def within_rate(campaign: Campaign, population: Population, say: Callable[[str], None]) -> Campaign:

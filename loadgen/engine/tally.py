@@ -1,6 +1,6 @@
 """What the coordinator adds up as the run goes, and writes down after every interval."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -53,6 +53,8 @@ class Tally:
         limits: LimitWatch | None = None,
     ) -> None:
         self.totals = Totals()
+        self.counted: Mapping[str, float] = {}
+        """The target's own counters, as they were last asked for."""
         self.barriers: dict[str, Census] = {}
         self._campaign = campaign
         self._population = population
@@ -174,7 +176,8 @@ class Tally:
             self.totals.add(snapshot)
             self._interval.add(snapshot)
         self._interval_s = (snapshots[-1].ended_ns - snapshots[-1].started_ns) / _NS_PER_S
-        self._store.write_interval(self._record.phases[-1].name if self._record.phases else "", snapshots)
+        phase = self._record.phases[-1].name if self._record.phases else ""
+        self._store.write_interval(phase, snapshots, self.counted)
         self._store.write_summary(self._summary(Ending(interrupted=True)))
 
     def _summary(self, ending: Ending) -> Summary:

@@ -111,17 +111,23 @@ class RunRecord(msgspec.Struct, kw_only=True):
 class RunStore:
     """The results folder of a run under way, a context manager. Raises :class:`ResultsError`."""
 
-    def __init__(self, folder: Path, started: datetime, origin_ns: int) -> None:
+    def __init__(self, folder: Path, started: datetime, origin_ns: int, counters: Sequence[str] = ()) -> None:
+        self._counters = counters
         self.folder = folder
         self._origin_ns = origin_ns
         self._latency = _Lines(folder / "latency.hlog", latency_log.header(started))
-        self._timeseries = _Lines(folder / "timeseries.csv", _csv_line(TIMESERIES_HEADER))
+        self._timeseries = _Lines(folder / "timeseries.csv", _csv_line((*TIMESERIES_HEADER, *counters)))
         self._connections = _Lines(folder / "connections.csv", _csv_line(CONNECTIONS_HEADER))
         self._events = _Lines(folder / "events.jsonl", "")
 
     @classmethod
-    def create(cls, out: Path, campaign: str, started: datetime, origin_ns: int) -> Self:
-        """Makes the folder. ``origin_ns`` is the monotonic time that belongs to ``started``."""
+    def create(
+        cls, out: Path, campaign: str, started: datetime, origin_ns: int, counters: Sequence[str] = ()
+    ) -> Self:
+        """Makes the folder. ``origin_ns`` is the monotonic time that belongs to ``started``.
+
+        ``counters`` are those of the target that have columns of their own in the time series.
+        """
         name = re.sub(r"[^\w.-]+", "-", campaign) or "campaign"
         stem = f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{name}"
         for attempt in range(1, 1000):
@@ -132,7 +138,7 @@ class RunStore:
                 continue
             except OSError as error:
                 raise _results_error(folder, error) from None
-            return cls(folder, started, origin_ns)
+            return cls(folder, started, origin_ns, counters)
         raise ResultsError(f"{out / stem}: exists too often; give another --out")
 
     def __enter__(self) -> Self:
@@ -154,7 +160,9 @@ class RunStore:
         """Replaces ``summary.json``; its layout is :mod:`loadgen.report.summary`'s."""
         self._replace("summary.json", summary)
 
-    def write_interval(self, phase: str, snapshots: Sequence[Snapshot]) -> None:
+    def write_interval(
+        self, phase: str, snapshots: Sequence[Snapshot], counted: Mapping[str, float] | None = None
+    ) -> None:
         """Appends one interval of all shards: histograms, a row of the time series, failures and events.
 
         Takes up to 20 ms, so an engine that has other work on its loop calls this in a thread.
@@ -167,7 +175,9 @@ class RunStore:
         if snapshots:
             started_ns = min(snapshot.started_ns for snapshot in snapshots)
             ended_ns = max(snapshot.ended_ns for snapshot in snapshots)
-            self._timeseries.append(_csv_line(self._timeseries_row(phase, interval, started_ns, ended_ns)))
+            row = self._timeseries_row(phase, interval, started_ns, ended_ns)
+            row += [(counted or {}).get(name, "") for name in self._counters]
+            self._timeseries.append(_csv_line(row))
 
     def write_connections(
         self, at_ns: int, moment: str, expected: Mapping[str, int], counts: Mapping[str, ConnectionCount]
