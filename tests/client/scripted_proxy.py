@@ -46,6 +46,7 @@ class Proxy:
         self.features = ContextResult(wire.PROVIDER_REJECTION, 2)
         self.bind_result: ContextResult | None = ContextResult(wire.ACCEPTANCE, 0, NDR)
         self.answer: Callable[[wire.Request], list[bytes]] = echo
+        self.refuse: Callable[[bytes], bytes] = lambda _head: b""
         self.heads: dict[str, bytes] = {}
         self.sources: list[str] = []
         self.writers: dict[str, asyncio.StreamWriter] = {}
@@ -68,6 +69,10 @@ class Proxy:
         name = ""
         try:
             head = await self._read(reader.readuntil(b"\r\n\r\n"))
+            refusal = self.refuse(head)
+            if refusal:
+                writer.write(refusal)
+                return
             name = head[4 : head.index(b"_DATA")].decode()
             self.heads[name] = head
             self.sources.append(writer.get_extra_info("peername")[0])

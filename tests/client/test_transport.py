@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from math import inf
 
 import pytest
@@ -398,6 +400,43 @@ async def test_a_server_name_that_cannot_be_asked_for(proxy):
     where = RpcProxy(ADDRESS, proxy.port)
     with pytest.raises(WireError, match="server"):
         await open_virtual_connection(where, "MBX 1", 6001, [INTERFACE], CREDENTIALS)
+
+
+def picky(proxy: Proxy, *offered: str) -> list[str]:
+    """Connections that come with another scheme than Basic are closed, as Gromox does; gives what came."""
+    tried: list[str] = []
+    names = "".join(f"WWW-Authenticate: {name}\r\n" for name in offered)
+
+    def refuse(head: bytes) -> bytes:
+        _, said, rest = head.partition(b"Authorization: ")
+        scheme, token = rest.split()[:2] if said else (b"", b"")
+        tried.append(scheme.decode() + " NTLM" * token.startswith(b64encode(b"NTLMSSP")[:9]))
+        refusal = f"HTTP/1.1 401 Unauthorized\r\n{names}Connection: close\r\n\r\n"
+        return b"" if scheme == b"Basic" else refusal.encode()
+
+    proxy.refuse = refuse
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("offered", "tried"),
+    [
+        (("Basic realm=x",), ["Negotiate", "Basic"]),
+        (("Basic realm=x", "NTLM"), ["Negotiate", "NTLM NTLM", "Basic"]),
+        (("Basic realm=x", "Negotiate"), ["Negotiate", "Negotiate NTLM", "Basic"]),
+    ],
+)
+async def test_schemes_are_tried_on_new_connections(proxy, offered, tried):
+    """Strongest first, until the server takes one; from then on that one comes first."""
+    said = picky(proxy, *offered)
+    auth = ("negotiate", "ntlm", "basic")
+    connection = await connect(proxy, auth=auth)
+    assert [scheme for scheme, _ in groupby(said)] == tried
+    connection.abort()
+    said.clear()
+    connection = await connect(proxy, auth=auth)
+    assert said == ["Basic", "Basic"]
+    connection.abort()
 
 
 def test_passwords_are_not_shown():
