@@ -1,6 +1,7 @@
 """``loadgen run``: a campaign against a target, with progress, an end screen and an exit code."""
 
 import asyncio
+import sys
 from typing import Final
 
 import click
@@ -15,6 +16,7 @@ from loadgen.cli.campaign_options import (
 from loadgen.cli.debug import debug_option
 from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
+from loadgen.cli.repeat import repeat_command
 from loadgen.engine.run import run as run_campaign
 from loadgen.report import text
 from loadgen.workload.campaign import populate
@@ -60,7 +62,14 @@ def run(
     population = populate(chosen)
     with progress_display(chosen.name) as display:
         finished = asyncio.run(
-            run_campaign(chosen, population, target, say=display.say, on_progress=display.show)
+            run_campaign(
+                chosen,
+                population,
+                target,
+                say=display.say,
+                on_progress=display.show,
+                command=repeat_command(sys.argv[1:]),
+            )
         )
     summary = finished.summary
     with reader_may_leave():

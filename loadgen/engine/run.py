@@ -48,8 +48,9 @@ async def run(
     *,
     say: Callable[[str], None],
     on_progress: Callable[[Progress], None],
+    command: str = "",
 ) -> Finished:
-    """Runs a campaign; ``say`` gets what a user should know before it starts.
+    """Runs a campaign; ``say`` gets what a user should know before it starts, ``command`` repeats it.
 
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
@@ -66,13 +67,14 @@ async def run(
         if campaign.tls_insecure and any(proxy.tls for proxy in opened.proxies):
             say(INSECURE)
         scraper = await _scraper(campaign, say)
-        started = datetime.now(UTC)
+        started, started_ns = datetime.now(UTC), time.monotonic_ns()
         store = RunStore.create(
-            Path(campaign.out), campaign.name, started, time.monotonic_ns(), scraper.names if scraper else ()
+            Path(campaign.out), campaign.name, started, started_ns, scraper.names if scraper else ()
         )
         say(f"results: {store.folder}/")
         with store:
             record = _record(campaign, population, opened, started)
+            record.command, record.started_ns = command, started_ns
             limits = LimitWatch(opened.limits)
             tally = Tally(campaign, population, store, record, time.monotonic_ns, limits)
             links = local_links(
@@ -89,13 +91,8 @@ async def run(
                 limits=limits,
                 scraper=scraper,
             )
-
-            def interrupt() -> None:
-                say("interrupted: the run ends in good order; interrupt again to end it at once")
-                coordinator.interrupt()
-
             try:
-                with _interrupted_by_signals(interrupt):
+                with _interrupted_by_signals(coordinator, say):
                     await coordinator.run()
             finally:
                 if coordinator.ending.interrupted:
@@ -155,7 +152,11 @@ def source_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _interrupted_by_signals(interrupt: Callable[[], None]) -> Iterator[None]:
+def _interrupted_by_signals(coordinator: Coordinator, say: Callable[[str], None]) -> Iterator[None]:
+    def interrupt() -> None:
+        say("interrupted: the run ends in good order; interrupt again to end it at once")
+        coordinator.interrupt()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)

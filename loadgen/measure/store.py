@@ -99,8 +99,12 @@ class RunRecord(msgspec.Struct, kw_only=True):
     run_id: str = ""
     """What the subjects of the run's mail begin with."""
     target: str
+    command: str = ""
+    """What repeats the run, quoted for a shell; without passwords."""
     started: str
     """UTC, ISO 8601."""
+    started_ns: int = 0
+    """The same moment on the machine's monotonic clock; 0 if nobody knows."""
     ended: str | None = None
     exit_code: int | None = None
     phases: list[Phase] = []

@@ -34,7 +34,7 @@ def runs(monkeypatch):
 
     runs = Runs()
 
-    async def run_campaign(campaign, population, target, *, say, on_progress):
+    async def run_campaign(campaign, population, target, *, say, on_progress, command):
         runs.append((campaign, target))
         say("starting")
         if runs.error is not None:
