@@ -17,6 +17,7 @@ FLOORS = (
     "loadgen.engine",
     "loadgen.capacity",
     "loadgen.report",
+    "loadgen.imports",
     "loadgen.workload",
     "loadgen.client",
     "loadgen.protocol",
