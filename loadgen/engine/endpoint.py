@@ -22,7 +22,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.users_file import PASSWORD_VARIABLE
-from loadgen.engine.security import tls_settings
+from loadgen.engine.security import connection_options, tls_settings
 from loadgen.errors import PeerError, ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
@@ -237,7 +237,8 @@ class _Discoverer:
         given = self._with_defaults(account)
         if given.is_complete and self._version[0]:
             return given
-        fetch = HttpFetch(account.credentials, self._tls, addresses=self._addresses)
+        schemes = connection_options(self._campaign).auth
+        fetch = HttpFetch(account.credentials, self._tls, schemes, self._addresses)
         async with self._free:
             try:
                 found = await Autodiscover(fetch).find(account.smtp, self._url)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.client.account import RpcProxy
+from loadgen.client.cleaning import remove_mail
 from loadgen.client.client_type import ClientType
 from loadgen.client.outlook import OutlookClient
 from loadgen.workload import library
@@ -68,7 +69,7 @@ def command_lines(process):
 
 
 async def left_in(mock, index):
-    """How many messages are in the Inbox, Sent Items and Deleted Items of a user."""
+    """How many messages are in the Inbox, Sent Items and Deleted Items of a user; takes them away."""
     cas = mock.organisation.cas[0]
     client = OutlookClient(
         mock.organisation.account(index),
@@ -80,7 +81,8 @@ async def left_in(mock, index):
         on_lost=lambda _: None,
     )
     await client.log_on()
-    count = await client._mailbox._count_messages()
+    mailbox = client._mailbox
+    count = await remove_mail(mailbox.store, mailbox._logon, mailbox._folders, "")
     client.abort()
     return count
 
@@ -100,6 +102,12 @@ async def test_an_address_and_a_password_are_enough_and_nothing_is_left(mock, tm
     assert not any(secret.encode() in line for line in seen)
     for path in folder.iterdir():
         assert secret not in path.read_text(), path.name
+
+
+async def test_mail_is_kept_where_that_is_wanted(mock, tmp_path):
+    code, output, _ = run(mock, tmp_path, *PATTERN, "--cleanup", "off")
+    assert code == 0, output
+    assert sum([await left_in(mock, index) for index in range(6)]) > 0
 
 
 def test_a_wrong_password_is_told_by_step_and_not_by_itself(mock, tmp_path):
