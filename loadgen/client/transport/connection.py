@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from loadgen.client.transport.tap import Tap
 from loadgen.errors import PeerError
 from loadgen.protocol.http_authentication import HttpScheme
 from loadgen.protocol.rts_options import RtsOptions
@@ -20,7 +21,8 @@ class ConnectionOptions(RtsOptions, frozen=True, gc=False):
     """What a connection announces, how it is secured, and how long its owner waits.
 
     ``auth`` are the schemes to try with the web server, in this order; what a server has taken is tried first
-    from then on. With ``verification`` calls repeat under their signature what was agreed upon.
+    from then on. With ``verification`` calls repeat under their signature what was agreed upon. A ``tap``
+    hears all that is sent and received.
     """
 
     connect_timeout_s: float = 30.0
@@ -29,6 +31,7 @@ class ConnectionOptions(RtsOptions, frozen=True, gc=False):
     rpc_security: Level = "none"
     rpc_mechanism: Mechanism = "ntlm"
     verification: bool = False
+    tap: Tap | None = None
 
 
 class RpcConnection(Protocol):

@@ -17,6 +17,7 @@ from loadgen.client.account import Credentials, RpcProxy
 from loadgen.client.transport.calling import OPENING, Caller, Opening, new_association
 from loadgen.client.transport.connection import ConnectionOptions, Probe
 from loadgen.client.transport.sockets import connect, reason
+from loadgen.client.transport.tap import TappedProtocol
 from loadgen.client.transport.tls import end_point, start_tls, tls_failure
 from loadgen.errors import ConnectionLost, PeerError, Unauthorized
 from loadgen.protocol.association import Association
@@ -106,12 +107,14 @@ class VirtualConnection(Caller):
 
     async def _attach(self, channel: InChannel | OutChannel, sockets: list[socket.socket]) -> None:
         """Give a channel one of the connected sockets, taking that off the list."""
+        tap = self._options.tap
         link = _Link(self, channel)
+        protocol = link if tap is None else TappedProtocol(link, channel.name, tap)
         sock = sockets.pop()
         if self._proxy.tls:
-            await start_tls(self._proxy, lambda: link, sock, self._options.connect_timeout_s)
+            await start_tls(self._proxy, lambda: protocol, sock, self._options.connect_timeout_s)
         else:
-            await self._loop.create_connection(lambda: link, sock=sock)
+            await self._loop.create_connection(lambda: protocol, sock=sock)
 
     def _rewire(self) -> None:
         """Connect the channels that have come, and close those that have gone."""
