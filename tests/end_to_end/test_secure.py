@@ -47,6 +47,14 @@ def basic_alone(tmp_path_factory) -> Iterator[MockOrganisation]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def short_lived(tmp_path_factory) -> Iterator[MockOrganisation]:
+    """TLS, and OUT channels that last for some dozen answers."""
+    settings = ("--set", "http.tls=true", "--set", "http.channel_lifetime=10240")
+    with running_mock(tmp_path_factory.mktemp("short"), *settings, users=USERS) as started:
+        yield started
+
+
 @asynccontextmanager
 async def connected(mock, index=0, password=None, **options):
     """To the store, but for remote management alone, which every server offers."""
@@ -111,6 +119,28 @@ async def test_a_users_work(tls, kind, level):
         await person.client.browse_address_book()
         await person.client.log_off()
         assert person.lost == []
+
+
+def recycled(mock: MockOrganisation) -> list[float]:
+    """How many IN and OUT channels the client access server has seen replaced."""
+    counters = mock.counters()["roles"]["CAS1"]
+    return [
+        sum(counters[f"Mock\\Recycled Channels {channel}_{form}"] for form in ("R1", "R2"))
+        for channel in ("IN", "OUT")
+    ]
+
+
+@pytest.mark.parametrize("auth", ["ntlm", "negotiate"])
+async def test_successors_of_channels_authenticate_anew(short_lived, auth):
+    """Both channels are replaced under way; the signatures of calls go on."""
+    before = recycled(short_lived)
+    options = {"rpc_security": "privacy", "channel_lifetime": 16384, "recycle_margin": 2048}
+    async with connected(short_lived, auth=(auth,), **options) as connection:
+        for _ in range(200):
+            assert await is_listening(connection)
+    (in_before, out_before), (in_after, out_after) = before, recycled(short_lived)
+    assert in_after - in_before >= 2
+    assert out_after - out_before >= 2
 
 
 @pytest.mark.parametrize("auth", ["basic", "ntlm", "negotiate"])
