@@ -116,7 +116,7 @@ class TokenAuthentication:
         if token is None or self._context.complete:
             return None
         said = self._context.answer(token, self._end_point)
-        return self._leg(said, final=self._context.complete or _AUTHENTICATE in said)
+        return self._leg(said, final=_AUTHENTICATE in said or self._context.complete)
 
     def _leg(self, token: bytes, *, final: bool) -> Leg:
         return Leg(f"{self._name} {b64encode(token).decode('ascii')}", final)

@@ -32,7 +32,7 @@ _ROUNDS: Final[tuple[tuple[_Mix, int, tuple[int, ...], tuple[int, ...]], ...]] =
 def md4(data: bytes) -> bytes:
     """The 16 bytes of the digest."""
     padded = data + b"\x80" + bytes(-(len(data) + 9) % 64) + _LENGTH.pack(8 * len(data))
-    state = _INITIAL
+    state: tuple[int, ...] = _INITIAL
     for offset in range(0, len(padded), _BLOCK.size):
         words = _BLOCK.unpack_from(padded, offset)
         a, b, c, d = state

@@ -136,7 +136,7 @@ async def test_successors_of_channels_authenticate_anew(short_lived, auth):
     before = recycled(short_lived)
     options = {"rpc_security": "privacy", "channel_lifetime": 16384, "recycle_margin": 2048}
     async with connected(short_lived, auth=(auth,), **options) as connection:
-        for _ in range(200):
+        for _ in range(800):
             assert await is_listening(connection)
     (in_before, out_before), (in_after, out_after) = before, recycled(short_lived)
     assert in_after - in_before >= 2
