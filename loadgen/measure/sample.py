@@ -22,6 +22,7 @@ OPERATIONS: Final = (
 """All operations, in the order in which reports list them."""
 
 LAYERS: Final = (
+    "map_endpoint",
     "connect_tcp",
     "connect_tls",
     "http_auth",

@@ -21,8 +21,8 @@ from loadgen.errors import (
     Unauthorized,
 )
 from loadgen.protocol.http_authentication import Authentication, Leg, schemes
+from loadgen.protocol.pdu_stream import take_pdus
 from loadgen.wire.http import ChannelRequest, rpc_error
-from loadgen.wire.pdu import HEADER_SIZE, frag_length
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d\.\d ([345]\d\d) ?([^\r\n]*)")
 _STATUS_LINE_LIMIT: Final = 1024
@@ -220,17 +220,7 @@ class OutChannel(_Channel):
     def pdus(self) -> Iterator[bytes]:
         """The PDUs received, each once; then raises the :class:`PeerError` that ended the channel, if any."""
         buffer = self._buffer
-        start = 0
-        try:
-            while len(buffer) - start >= HEADER_SIZE and buffer[start] != _HTTP:
-                end = start + frag_length(buffer, start)
-                if end > len(buffer):
-                    break
-                pdu = bytes(memoryview(buffer)[start:end])
-                start = end
-                yield pdu
-        finally:
-            del buffer[:start]
+        yield from take_pdus(buffer, _HTTP)
         error = self._error_head() if buffer and buffer[0] == _HTTP else self._end
         if error is not None:
             raise error

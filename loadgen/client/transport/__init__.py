@@ -6,6 +6,20 @@ touches: when woken it looks whether anything is due.
 """
 
 from loadgen.client.transport.connection import ConnectionOptions, Probe, RpcConnection
+from loadgen.client.transport.tcp_connection import (
+    TcpConnection,
+    open_mapped_connection,
+    open_tcp_connection,
+)
 from loadgen.client.transport.virtual_connection import VirtualConnection, open_virtual_connection
 
-__all__ = ["ConnectionOptions", "Probe", "RpcConnection", "VirtualConnection", "open_virtual_connection"]
+__all__ = [
+    "ConnectionOptions",
+    "Probe",
+    "RpcConnection",
+    "TcpConnection",
+    "VirtualConnection",
+    "open_mapped_connection",
+    "open_tcp_connection",
+    "open_virtual_connection",
+]

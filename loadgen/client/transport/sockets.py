@@ -6,9 +6,8 @@ import socket
 from contextlib import ExitStack
 from functools import lru_cache
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
-from loadgen.client.account import RpcProxy
 from loadgen.errors import TimedOut, TransportError
 
 _TURNS: Final = count()
@@ -16,22 +15,42 @@ _TURNS: Final = count()
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
-async def connect(proxy: RpcProxy, many: int, what: str, timeout_s: float) -> list[socket.socket]:
-    """TCP connections to one address of the proxy, from one source address of ours: those in turn.
+class Destination(Protocol):
+    """Where to: a name and a port, or IP addresses to try in turn instead; and local ones to start from."""
+
+    @property
+    def host(self) -> str:
+        """A name or an IP address."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """IP addresses instead of ``host``, if there are any."""
+
+    @property
+    def source_addresses(self) -> tuple[str, ...]:
+        """Local addresses, if not any one will do."""
+
+
+async def connect(peer: Destination, many: int, what: str, timeout_s: float) -> list[socket.socket]:
+    """TCP connections to one address of the peer, from one source address of ours: those in turn.
 
     An address that cannot be reached is followed by the next one. Raises :class:`TransportError` for the last
     of them, or :class:`TimedOut`.
     """
     turn = next(_TURNS)
-    source = proxy.source_addresses[turn % len(proxy.source_addresses)] if proxy.source_addresses else None
-    hosts = proxy.addresses or (proxy.host,)
+    source = peer.source_addresses[turn % len(peer.source_addresses)] if peer.source_addresses else None
+    hosts = peer.addresses or (peer.host,)
     first = turn % len(hosts)
     failure = OSError("no address")
     try:
         async with asyncio.timeout(timeout_s):
             for host in hosts[first:] + hosts[:first]:
                 try:
-                    return await _connect_to_host(host, proxy.port, source, many)
+                    return await _connect_to_host(host, peer.port, source, many)
                 except OSError as error:
                     failure = error
     except TimeoutError:
