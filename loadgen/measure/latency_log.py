@@ -6,10 +6,10 @@ HdrHistogram_py reads tags and does not write them, so the lines are written her
 import binascii
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from hdrh.codec import HdrCookieException, HdrLengthException
 
@@ -19,7 +19,17 @@ from loadgen.measure.recorder import Snapshot
 SCHEMA: Final = 1
 _US_PER_MS: Final = 1000.0
 _NS_PER_S: Final = 1e9
-_INTERVAL: Final = re.compile(r"Tag=(?P<tag>[\w.]+),[\d.]+,[\d.]+,[\d.]+,(?P<payload>[A-Za-z0-9+/=]+)\n")
+_INTERVAL: Final = re.compile(
+    r"Tag=(?P<tag>[\w.]+),(?P<start>\d+\.\d+),[\d.]+,[\d.]+,(?P<payload>[A-Za-z0-9+/=]+)\n"
+)
+
+
+class Interval(NamedTuple):
+    """A line of a log: one tag's histogram of one worker's interval, in encoded form."""
+
+    tag: str
+    start_s: float
+    payload: str
 
 
 def header(started: datetime) -> str:
@@ -47,17 +57,18 @@ def interval_lines(snapshot: Snapshot, origin_ns: int) -> str:
 def read(path: Path) -> dict[str, Histogram]:
     """The sum of all intervals by tag; a last line that was cut off by a kill is left out."""
     histograms: dict[str, Histogram] = {}
-    with path.open(encoding="ascii", errors="replace") as lines:
-        for tag, payload in _intervals(lines):
-            histogram = histograms.setdefault(tag, Histogram())
-            try:
-                histogram.add_encoded(payload)
-            except (zlib.error, binascii.Error, ValueError, HdrCookieException, HdrLengthException):
-                continue
+    for interval in intervals(path):
+        histogram = histograms.setdefault(interval.tag, Histogram())
+        try:
+            histogram.add_encoded(interval.payload)
+        except (zlib.error, binascii.Error, ValueError, HdrCookieException, HdrLengthException):
+            continue
     return histograms
 
 
-def _intervals(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for line in lines:
-        if match := _INTERVAL.fullmatch(line):
-            yield match["tag"], match["payload"]
+def intervals(path: Path) -> Iterator[Interval]:
+    """All intervals in the order in which they were written; a line that was cut off is left out."""
+    with path.open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if match := _INTERVAL.fullmatch(line):
+                yield Interval(match["tag"], float(match["start"]), match["payload"])

@@ -1,0 +1,240 @@
+"""The tables of the report: each takes values that were read and gives HTML."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from loadgen.measure import threshold
+from loadgen.measure.columns import COLUMNS, PARTS
+from loadgen.measure.threshold import Threshold
+from loadgen.report.html.markup import Cell, Markup, Table, cell, element, joined
+from loadgen.report.html.run_series import FailureTimes
+from loadgen.report.layout import DIFFERS, NO_FIGURE, three_digits
+from loadgen.report.summary import Cell as Count
+from loadgen.report.summary import Generator, Latency, LimitHit, Operation, Summary, Traffic
+from loadgen.report.text import COLUMN_TITLES, SELDOM
+from loadgen.workload.campaign import Campaign
+
+_PARTIES: Final = ("expected", "client", "kernel", "mock")
+_PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p99.9", "max")
+_PAPER: Final = ("sending", "aggregate")
+_HOLDS, _BROKEN = "✓", "✗"
+
+
+def connections(summary: Summary) -> Markup:
+    """The connection table at both barriers, with what LoadGen would have opened beside it."""
+    found = Table("TCP connections at both barriers", ["connections", *_PARTIES, *_PARTIES, "same users"])
+    found.group(("", 1), ("peak: all logged on", 4), ("steady: start-up over", 4), ("LoadGen", 1))
+    moments = (summary.connections.peak, summary.connections.steady)
+    for column in COLUMNS:
+        counts = [each.get(column) for each in moments]
+        as_loadgen = summary.connections.as_loadgen.get(column, 0)
+        if column == SELDOM and not any(count and count.expected for count in counts):
+            continue
+        found.row(
+            COLUMN_TITLES[column],
+            *(each for count in counts for each in _counts(count)),
+            cell(f"{as_loadgen:,}", "figure apart"),
+            class_="total" if column in PARTS else None,
+        )
+    return found.render()
+
+
+def _counts(count: Count | None) -> Iterator[Cell]:
+    if count is None:
+        yield from (cell(NO_FIGURE, "figure none") for _ in _PARTIES)
+        return
+    yield cell(f"{count.expected:,}", "figure apart")
+    for seen in (count.client, count.kernel, count.mock):
+        if seen is None:
+            yield cell(NO_FIGURE, "figure none")
+        elif seen == count.expected:
+            yield cell(f"{seen:,}", "figure")
+        else:
+            off = f"{seen - count.expected:+,} beside what was expected"
+            yield cell(f"{DIFFERS} {seen:,}", "figure bad", title=off)
+
+
+def operations(found_operations: Mapping[str, Operation]) -> Markup:
+    """How many of each operation were planned, and how they ended."""
+    found = Table(
+        "Operations and how they ended", ["operation", "planned", "done", "failed", "skipped", "not ended"]
+    )
+    for name, each in found_operations.items():
+        missing = max(0, each.planned - each.done - each.failed - each.skipped) if each.planned else 0
+        found.row(
+            name,
+            f"{each.planned:,}" if each.planned else NO_FIGURE,
+            f"{each.done:,}",
+            *(_trouble(count) for count in (each.failed, each.skipped, missing)),
+        )
+    return found.render()
+
+
+def _trouble(count: int) -> object:
+    return cell(f"{_BROKEN} {count:,}", "figure bad") if count else "0"
+
+
+def latency(found_operations: Mapping[str, Operation]) -> Markup:
+    """Response and service time of each operation that was timed."""
+    found = Table("Latency in ms", ["operation", *_PERCENTILES, *_PERCENTILES])
+    found.group(("", 1), ("response: from when it was due", 6), ("service: from when it began", 6))
+    for name, each in found_operations.items():
+        if each.response_ms.p50 is not None:
+            response, service = _times(each.response_ms), _times(each.service_ms)
+            found.row(name, *_first_apart(response), *_first_apart(service))
+    return found.render()
+
+
+def layers(set_up: Mapping[str, Latency]) -> Markup:
+    """Times of each layer of opening connections."""
+    found = Table("Set-up in ms, by layer", ["layer", *_PERCENTILES])
+    for name, each in set_up.items():
+        if each.p50 is not None:
+            found.row(name, *_times(each))
+    return found.render()
+
+
+def _times(each: Latency) -> list[str]:
+    values = (each.p50, each.p90, each.p95, each.p99, each.p999, each.max)
+    return [NO_FIGURE if value is None else three_digits(value) for value in values]
+
+
+def _first_apart(figures: Sequence[str]) -> Iterator[Cell]:
+    yield from (cell(each, "figure apart" if place == 0 else "figure") for place, each in enumerate(figures))
+
+
+def failures(summary: Summary, times: Mapping[tuple[str, str], FailureTimes], started_ns: int) -> Markup:
+    """Failures by operation and outcome, most first, each with its first and last time and one example."""
+    found = Table(
+        "Failures by operation and outcome", ["operation", "outcome", "example", "count", "first", "last"], 3
+    )
+    for each in sorted(summary.failure_examples, key=lambda failure: -failure.count):
+        noted = times.get((each.operation, each.outcome))
+        first, last = (
+            ((each.first_ns - started_ns) / 1e9, (each.last_ns - started_ns) / 1e9)
+            if started_ns
+            else (noted.first_s, noted.last_s)
+            if noted
+            else (None, None)
+        )
+        example = cell(each.example, "example")
+        found.row(each.operation, each.outcome, example, f"{each.count:,}", moment(first), moment(last))
+    return found.render()
+
+
+def moment(seconds: float | None) -> str:
+    """A time since the start of the run: 0:05.2, 2:03:05."""
+    if seconds is None:
+        return NO_FIGURE
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    if minutes < 60:
+        return f"{minutes:.0f}:{rest:04.1f}"
+    return f"{minutes // 60:.0f}:{minutes % 60:02.0f}:{rest:02.0f}"
+
+
+def traffic(lines: Mapping[str, Mapping[str, Traffic]]) -> Markup:
+    """kB per user and day, beside the white paper's."""
+    found = Table(
+        "Traffic in kB per user and day",
+        [
+            "client type",
+            "profile",
+            "users",
+            "sending",
+            "aggregate",
+            "total",
+            "idle/hour",
+            "sending",
+            "aggregate",
+        ],
+        2,
+    )
+    found.group(("", 3), ("measured", 4), ("white paper, cached mode", 2))
+    for client, profiles in lines.items():
+        for profile, each in profiles.items():
+            figures = (each.sending, each.aggregate, each.sending + each.aggregate)
+            paper = (each.white_paper_sending, each.white_paper_aggregate)
+            found.row(
+                client,
+                profile,
+                f"{each.users:,}",
+                *_first_apart([f"{figure:,.0f}" for figure in figures]),
+                NO_FIGURE if each.idle_per_hour is None else f"{each.idle_per_hour:,.1f}",
+                *_first_apart([NO_FIGURE if figure is None else f"{figure:,}" for figure in paper]),
+            )
+    return found.render()
+
+
+def limits(hits: Sequence[LimitHit]) -> Markup:
+    """Every limit of every server that was hit."""
+    found = Table(
+        "Limits that were hit", ["limit", "server", "first error", "in use", "of", "hits", "users then"], 3
+    )
+    for hit in hits:
+        in_use, of = (NO_FIGURE if value is None else f"{value:,.0f}" for value in (hit.in_use, hit.of))
+        hits_then = (
+            NO_FIGURE if value is None else f"{value:,}" for value in (hit.hits, hit.users_logged_on)
+        )
+        error = cell(hit.first_error or NO_FIGURE, "example")
+        found.row(hit.name, hit.server or NO_FIGURE, error, in_use, of, *hits_then)
+    return found.render()
+
+
+def thresholds(wanted: Sequence[Threshold], document: Mapping[str, object]) -> Markup:
+    """Every threshold with the value that was measured."""
+    found = Table("Thresholds", ["", "threshold", "measured"], 2)
+    for each in wanted:
+        value = each.value_in(document)
+        broken = each.broken_by(document)
+        found.row(
+            mark("does not hold" if broken else "holds", good=not broken),
+            cell(str(each), "code"),
+            cell(NO_FIGURE if value is None else f"{value:,.6g}", "figure bad" if broken else "figure"),
+        )
+    return found.render()
+
+
+def health(generator: Generator, campaign: Campaign) -> Markup:
+    """The generator's own condition beside the bounds that make a run INVALID."""
+    found = Table("The generator's own condition", ["", "figure", "measured", "INVALID above"], 2)
+    lag_ms, bound_ms = generator.lag_ms.p99, campaign.invalid_lag * 1000
+    use = campaign.invalid_use
+    for name, value, bound, text in (
+        ("lag p99, ms", lag_ms, bound_ms, "{:,.3g}"),
+        ("busiest event loop over ten seconds", generator.busy_peak, campaign.invalid_busy, "{:.0%}"),
+        ("descriptors of a worker in use", generator.descriptors_use_peak, use, "{:.0%}"),
+        ("source ports of an address in use", generator.ports_use_peak, use, "{:.0%}"),
+    ):
+        held = value is None or value <= bound
+        measured = NO_FIGURE if value is None else text.format(value)
+        found.row(
+            mark("within bounds" if held else "beyond its bound", good=held),
+            name,
+            cell(measured, "figure" if held else "figure bad"),
+            text.format(bound),
+        )
+    for name, text in (
+        ("CPU time of all workers, s", f"{generator.cpu_s:,.1f}"),
+        ("resident memory per user, kB", f"{generator.memory_per_user_kb:,.0f}"),
+        ("times below 0 or above 10 min", f"{generator.clamped:,}"),
+    ):
+        found.row("", name, text, "")
+    return found.render()
+
+
+def mark(meaning: str, *, good: bool) -> Markup:
+    """A sign that says by its shape, its colour and its name whether something holds."""
+    return element(
+        "span", _HOLDS if good else _BROKEN, class_="good" if good else "bad", role="img", aria_label=meaning
+    )
+
+
+def pairs(caption: str, lines: Mapping[str, object]) -> Markup:
+    """Names and what they are, one a line."""
+    terms = (joined((element("dt", name), element("dd", value))) for name, value in lines.items())
+    return element("dl", *terms, class_="pairs", aria_label=caption)
+
+
+def own_thresholds(campaign: Campaign) -> tuple[Threshold, ...]:
+    """What the campaign wants to hold at the end."""
+    return threshold.parse_all(campaign.threshold)
