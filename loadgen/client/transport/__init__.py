@@ -9,6 +9,7 @@ from loadgen.client.transport.connection import ConnectionOptions, Probe, RpcCon
 from loadgen.client.transport.tcp_connection import (
     TcpConnection,
     open_mapped_connection,
+    open_service,
     open_tcp_connection,
 )
 from loadgen.client.transport.virtual_connection import VirtualConnection, open_virtual_connection
@@ -20,6 +21,7 @@ __all__ = [
     "TcpConnection",
     "VirtualConnection",
     "open_mapped_connection",
+    "open_service",
     "open_tcp_connection",
     "open_virtual_connection",
 ]

@@ -48,20 +48,24 @@ class TappedProtocol(asyncio.Protocol):
         self._tapped: Tapped
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there, and TLS on it if there is to be any."""
         self._tapped = new_tapped(self._channel, transport)
         self._tap(self._tapped, "opened", b"")
         outgoing = _TappedTransport(cast("asyncio.Transport", transport), self._tapped, self._tap)
         self._inner.connection_made(outgoing)
 
     def data_received(self, data: bytes) -> None:
+        """The server said something."""
         self._tap(self._tapped, "received", data)
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
+        """The server will say no more."""
         self._tap(self._tapped, "ended", b"")
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
         self._tap(self._tapped, "closed", b"")
         self._inner.connection_lost(exc)
 

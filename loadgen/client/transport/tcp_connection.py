@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from loadgen.client.inside import TcpServer
+from loadgen.client.inside import Inside, Service, TcpServer
 from loadgen.client.transport.calling import OPENING, Caller, Opening, new_association
 from loadgen.client.transport.connection import ConnectionOptions, Probe
 from loadgen.client.transport.sockets import connect, reason
@@ -109,6 +109,29 @@ class TcpConnection(Caller, asyncio.Protocol):
 
     def _proceed(self, _opening: Opening) -> None:
         """The bind is the only step."""
+
+
+async def open_service(
+    inside: Inside,
+    server: str,
+    service: Service,
+    interfaces: Sequence[SyntaxId],
+    credentials: Credentials,
+    options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
+    probe: Probe | None = None,
+) -> TcpConnection:
+    """Connect to a service of the server of that name, at its static port or as its endpoint mapper tells.
+
+    Raises what :func:`open_mapped_connection` does.
+    """
+    ports = inside.ports
+    static: int = getattr(ports, service)
+    if static:
+        return await open_tcp_connection(
+            inside.server(server, static), interfaces, credentials, options, probe
+        )
+    mapper = inside.server(server, ports.endpoint_mapper)
+    return await open_mapped_connection(mapper, interfaces, credentials, options, probe)
 
 
 async def open_tcp_connection(
