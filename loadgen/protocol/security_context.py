@@ -23,7 +23,7 @@ _OPTIONS: Final = {
     "negotiate": spnego.NegotiateOptions.use_negotiate,
 }
 # What pyspnego lets through of a token that is not one.
-_UNREADABLE: Final = (SpnegoError, struct.error, ValueError, LookupError, TypeError, AttributeError)
+_UNREADABLE: Final = (SpnegoError, struct.error, ValueError, LookupError, OverflowError)
 ResultT = TypeVar("ResultT")
 
 
