@@ -1,12 +1,14 @@
 """What the coordinator adds up as the run goes, and writes down after every interval."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.phases import MEASURE
+from loadgen.errors import LocalProtocolError
 from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.deliveries import DeliveryLedger
@@ -15,6 +17,7 @@ from loadgen.measure.recorder import Event, Gauges, Recorder, Snapshot
 from loadgen.measure.store import Phase, ResultsError, RunRecord, RunStore
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
+from loadgen.measure.window import Windows
 from loadgen.report.summary import Summary, summarise
 from loadgen.workload.campaign import Campaign, Population
 
@@ -38,6 +41,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     failed: int
     skipped: int
+
+
+class Plateau(NamedTuple):
+    """What is added up apart for a while, since when, and what had been lost and come back before."""
+
+    totals: Totals
+    started_ns: int
+    connections_lost: int
+    reconnects: int
 
 
 class Tally:
@@ -64,11 +76,14 @@ class Tally:
         self._limits = limits or LimitWatch()
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
+        self._windows = Windows(threshold.parse_all(campaign.threshold), self._origin_ns)
+        self._abort_windows = Windows(self._abort_on, self._origin_ns)
         self._recorder = Recorder(-1, self._origin_ns)
         self._ledger = DeliveryLedger(self._recorder)
         self._measure_from_ns = self._measure_until_ns = 0
         self._interval = Totals()
         self._interval_s = 0.0
+        self._plateau: Plateau | None = None
         self._phase_length_s: float | None = None
         store.write_run(record)
 
@@ -90,6 +105,8 @@ class Tally:
         """Says when the measured phase is."""
         self._measure_from_ns, self._measure_until_ns = from_ns, until_ns
         self._recorder.measure_between(from_ns, until_ns)
+        for windows in (self._windows, self._abort_windows):
+            windows.measure_between(from_ns, until_ns, self.totals)
 
     def event(self, kind: str, text: str) -> None:
         """Writes down something that happened to the run as a whole."""
@@ -107,6 +124,24 @@ class Tally:
         self._limits.note(snapshot.refusals, sum(gauges.users_logged_on for gauges in others))
         snapshot.events = [self._limits.named(event) for event in snapshot.events]
 
+    def begin_plateau(self) -> None:
+        """From now on what comes is added up apart, too."""
+        self._plateau = Plateau(Totals(), self._clock(), self.totals.connections_lost, self.totals.reconnects)
+
+    def plateau(self) -> Summary:
+        """A summary of what came since :meth:`begin_plateau` alone."""
+        if self._plateau is None:
+            raise LocalProtocolError("no plateau has begun")
+        totals, started_ns, lost, reconnects = self._plateau
+        measured_s = (self._clock() - started_ns) / _NS_PER_S
+        found = summarise(self._campaign, self._population, totals, measured_s=measured_s)
+        replace = msgspec.structs.replace
+        return replace(
+            found,
+            users=replace(found.users, reconnects=found.users.reconnects - reconnects),
+            connections=replace(found.connections, lost=found.connections.lost - lost),
+        )
+
     def lose(self, shard: int, users: int, text: str) -> None:
         """A shard is gone with its users."""
         now_ns = self._clock()
@@ -122,13 +157,18 @@ class Tally:
             self.barriers[moment] = census
         self._store.write_connections(self._clock(), moment, census.expected, census.counts)
 
-    def finish(self, ending: Ending, ended: str) -> Summary:
-        """Closes the ledger and the books; returns the summary, which is on disk too if there is room."""
+    def finish(
+        self, ending: Ending, ended: str, judged: Callable[[Summary], Summary] = lambda summary: summary
+    ) -> Summary:
+        """Closes the ledger and the books; returns the summary, which is on disk too if there is room.
+
+        ``judged`` gives it another verdict where a run has rules of its own.
+        """
         self._ledger.close(self._clock())
         self._end_phase(self._seconds(self._clock()))
         try:
             self._add([])
-            summary = self._summary(ending)
+            summary = judged(self._summary(ending))
             self._store.write_summary(summary)
             self._record.ended, self._record.exit_code = ended, summary.exit_code
             self._store.write_run(self._record)
@@ -138,13 +178,14 @@ class Tally:
         return summary
 
     def broken_threshold(self) -> str:
-        """How the last interval broke the first of ``abort_on`` that it did break; "" if it broke none."""
+        """How the last interval, or window, broke the first of ``abort_on`` that it did; "" if none."""
         if not self._abort_on or self._record.phases[-1].name != MEASURE:
             return ""
         interval = summarise(self._campaign, self._population, self._interval, measured_s=self._interval_s)
         document = msgspec.to_builtins(interval)
-        measured = (each for each in self._abort_on if each.value_in(document) is not None)
-        return next((why for each in measured if (why := each.broken_by(document))), "")
+        checks = (each.check(document) for each in self._abort_on if not each.over_s)
+        broken = (check.why for check in checks if check.measured is not None and not check.held)
+        return next(broken, "") or self._abort_windows.broken()
 
     @property
     def progress(self) -> Progress:
@@ -175,7 +216,12 @@ class Tally:
         for snapshot in snapshots:
             self.totals.add(snapshot)
             self._interval.add(snapshot)
-        self._interval_s = (snapshots[-1].ended_ns - snapshots[-1].started_ns) / _NS_PER_S
+            if self._plateau is not None:
+                self._plateau.totals.add(snapshot)
+        started_ns, ended_ns = snapshots[-1].started_ns, snapshots[-1].ended_ns
+        self._interval_s = (ended_ns - started_ns) / _NS_PER_S
+        for windows in (self._windows, self._abort_windows):
+            windows.add(self._interval, self.totals, started_ns, ended_ns)
         phase = self._record.phases[-1].name if self._record.phases else ""
         self._store.write_interval(phase, snapshots, self.counted)
         self._store.write_summary(self._summary(Ending(interrupted=True)))
@@ -192,6 +238,7 @@ class Tally:
             unexpected_deliveries=self._ledger.unexpected,
             limits=self._limits.hits(),
             refused_by_limit=self._refused_by_limit(),
+            worst=self._windows.worst(),
             ending=ending,
         )
 

@@ -2,7 +2,8 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 import msgspec
@@ -35,8 +36,14 @@ _OPERATORS: Final[dict[str, Callable[[Number, Number], bool]]] = {
     "!=": operator.ne,
 }
 _THRESHOLD: Final = re.compile(
-    r"\s*(?P<path>[\w.-]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s*"
+    r"\s*(?P<path>[\w.-]+)\s*(?P<op><=|>=|==|!=|<|>)\s*(?P<number>[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
+    r"(?:\s+over\s+(?P<length>\d+(?:\.\d+)?)(?P<unit>[smh]))?\s*"
 )
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600}
+_OVER_WINDOWS: Final = re.compile(
+    r"(operations|set_up|failures|generator\.lag_ms)\..+|users\.(refused|reconnects|lost)|connections\.lost"
+)
+"""What has a value in each window; the rest is of the run as a whole."""
 
 _ANY: Final = "*"
 _LEAF: Final[dict[str, Any]] = {}
@@ -71,15 +78,49 @@ PATHS: Final[dict[str, Any]] = {
 """Every number that a threshold may name, as a tree; ``*`` is any client type or message profile."""
 
 
+class Worst(msgspec.Struct, frozen=True):
+    """The window that holds a threshold least; times in seconds since the run began."""
+
+    value: Number
+    from_s: float
+    until_s: float
+
+
+class ThresholdResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a threshold fared. Over windows, ``measured`` is of the worst one, which was from … until …"""
+
+    text: str
+    held: bool
+    measured: Number | None
+    """None if there is no such value, which does not hold."""
+    worst_from_s: float | None = None
+    worst_until_s: float | None = None
+
+    @property
+    def why(self) -> str:
+        """Why it does not hold; "" if it does."""
+        if self.held:
+            return ""
+        if self.measured is None:
+            return f"{self.text} does not hold: there is no such value in this run"
+        if self.worst_from_s is None or self.worst_until_s is None:
+            return f"{self.text} does not hold: it is {self.measured:g}"
+        when = f"from {self.worst_from_s:.0f} s to {self.worst_until_s:.0f} s of the run"
+        return f"{self.text} does not hold: it is {self.measured:g} {when}"
+
+
 class Threshold(msgspec.Struct, frozen=True):
-    """``path op number``, such as ``operations.send_message.response_ms.p95 < 1000``."""
+    """``path op number``, such as ``users.refused == 0``, with or without ``over 60s``."""
 
     path: str
     op: str
     number: float
+    over_s: float = 0.0
+    """Length of the windows each of which has to hold; 0 for the run as a whole."""
 
     def __str__(self) -> str:
-        return f"{self.path} {self.op} {self.number:g}"
+        over = f" over {self.over_s:g}s" if self.over_s else ""
+        return f"{self.path} {self.op} {self.number:g}{over}"
 
     def value_in(self, document: Document) -> Number | None:
         """The number that this is about, None where it was not measured."""
@@ -88,32 +129,62 @@ class Threshold(msgspec.Struct, frozen=True):
             value = value.get(step) if isinstance(value, Mapping) else None
         return value if isinstance(value, int | float) else None
 
-    def broken_by(self, document: Document) -> str | None:
-        """Why this does not hold for a summary, or None if it does; what was not measured breaks it."""
-        value = self.value_in(document)
-        if value is None:
-            return f"{self} does not hold: there is no such value in this run"
-        return None if _OPERATORS[self.op](value, self.number) else f"{self} does not hold: it is {value:g}"
+    def check(self, document: Document, worst: Mapping["Threshold", Worst] | None = None) -> ThresholdResult:
+        """Whether this holds for a summary, or for the worst window; what was not measured does not."""
+        window = (worst or {}).get(self)
+        value = self.value_in(document) if not self.over_s else None if window is None else window.value
+        return ThresholdResult(
+            text=str(self),
+            held=value is not None and _OPERATORS[self.op](value, self.number),
+            measured=value,
+            worst_from_s=None if window is None else window.from_s,
+            worst_until_s=None if window is None else window.until_s,
+        )
+
+    def badness(self, value: Number) -> float:
+        """A measure by which the worst of several values is found; more is worse."""
+        if self.op in ("<", "<="):
+            return float(value)
+        if self.op in (">", ">="):
+            return -float(value)
+        distance = abs(value - self.number)
+        return distance if self.op == "==" else -distance
 
 
 def parse(text: str) -> Threshold:
     """Reads one threshold; raises :class:`~loadgen.errors.ProfileError` that says what is allowed instead."""
     match = _THRESHOLD.fullmatch(text)
     if match is None:
-        raise ProfileError(f"{text!r} is not 'path op number', where op is one of {' '.join(_OPERATORS)}")
+        form = "'path op number over 60s' (or m, h)" if " over" in text else "'path op number'"
+        raise ProfileError(f"{text!r} is not {form}, where op is one of {' '.join(_OPERATORS)}")
     branch, steps = PATHS, match["path"].split(".")
     for depth, step in enumerate(steps):
         below = branch.get(step, branch.get(_ANY))
         if below is None:
             where = ".".join(steps[:depth]) or "the summary"
             allowed = f"allowed: {', '.join(branch)}" if branch else "it is a number"
-            raise ProfileError(f"{text!r}: {where} has no {step!r}; {allowed}")
+            raise ProfileError(f"{text!r}: {where} has no {step!r}; {allowed}{_nearest(match['path'])}")
         branch = below
     if branch:
         raise ProfileError(
             f"{text!r}: {match['path']} is not a number; go on with one of: {', '.join(branch)}"
         )
-    return Threshold(match["path"], match["op"], float(match["number"]))
+    over_s = float(match["length"]) * _UNITS_S[match["unit"]] if match["length"] else None
+    if over_s == 0:
+        raise ProfileError(f"{text!r}: a window must be longer than 0s")
+    if over_s and not _OVER_WINDOWS.fullmatch(match["path"]):
+        raise ProfileError(f"{text!r}: {match['path']} is of the run as a whole; leave 'over …' out")
+    return Threshold(match["path"], match["op"], float(match["number"]), over_s or 0.0)
+
+
+def _nearest(path: str) -> str:
+    near = get_close_matches(path, _all_paths(PATHS), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _all_paths(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for step, below in tree.items():
+        yield from _all_paths(below, f"{above}{step}.") if below else (above + step,)
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Threshold, ...]:
@@ -166,14 +237,21 @@ def judge(
     thresholds: Sequence[Threshold],
     bounds: Bounds | None = None,
     ending: Ending | None = None,
+    *,
+    worst: Mapping[Threshold, Worst] | None = None,
+    not_met: Sequence[str] = (),
 ) -> Judgement:
-    """The verdict over a summary. Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins."""
+    """The verdict over a summary. Of several exit codes the first of 1, 130, 3, 98, 99, 0 wins.
+
+    ``worst`` are the worst windows of thresholds over windows, ``not_met`` is what a limit set adds.
+    """
     bounds, ending = bounds or Bounds(), ending or Ending()
-    invalid = [*ending.broken, *_generator_problems(document["generator"], bounds)]
+    invalid = [*ending.broken, *generator_problems(document["generator"], bounds)]
     if thresholds:
-        failed = [why for threshold in thresholds if (why := threshold.broken_by(document))]
+        failed = [why for threshold in thresholds if (why := threshold.check(document, worst).why)]
     else:
         failed = [*_default_problems(document), *ending.uncounted]
+    failed += not_met
     skipped = sum(operation["skipped"] for operation in document["operations"].values())
     if skipped and not invalid:
         failed.insert(0, f"target_overloaded: {skipped:,} arrivals skipped while the generator kept time")
@@ -193,7 +271,8 @@ def judge(
     return Judgement("PASS", (), EXIT_PASS)
 
 
-def _generator_problems(generator: Document, bounds: Bounds) -> list[str]:
+def generator_problems(generator: Document, bounds: Bounds) -> list[str]:
+    """Which of its own bounds the generator passed, by the part ``generator`` of a summary."""
     problems = []
     lag_ms = generator["lag_ms"]["p99"]
     if lag_ms is not None and lag_ms > bounds.lag_ms:

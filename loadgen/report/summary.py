@@ -11,7 +11,7 @@ from loadgen.measure.histogram import PERCENTILES, Histogram
 from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.recorder import ALWAYS_TIMED, Failure
 from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
-from loadgen.measure.threshold import Bounds, Ending, Verdict
+from loadgen.measure.threshold import Bounds, Ending, Threshold, ThresholdResult, Verdict, Worst
 from loadgen.measure.totals import Totals
 from loadgen.report import warnings
 from loadgen.workload import connection_model
@@ -153,6 +153,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict = "INVALID"
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    thresholds: tuple[ThresholdResult, ...] = ()
     exit_code: int = threshold.EXIT_BUG
     measured_s: float
     """Real seconds of the measured phase so far."""
@@ -181,9 +182,13 @@ def summarise(
     unexpected_deliveries: int = 0,
     limits: tuple[LimitHit, ...] = (),
     refused_by_limit: Mapping[str, int] | None = None,
+    worst: Mapping[Threshold, Worst] | None = None,
     ending: Ending | None = None,
 ) -> Summary:
-    """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``."""
+    """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``.
+
+    ``worst`` are the worst windows of the thresholds that are over windows.
+    """
     summary = Summary(
         campaign=campaign.name,
         measured_s=measured_s,
@@ -216,12 +221,13 @@ def summarise(
     document = msgspec.to_builtins(summary)
     uncounted = _uncounted(peak, steady)
     ending = msgspec.structs.replace(ending or Ending(), uncounted=tuple(uncounted.get("mock", ())))
-    judgement = threshold.judge(document, thresholds, bounds, ending)
+    judgement = threshold.judge(document, thresholds, bounds, ending, worst=worst)
     return msgspec.structs.replace(
         summary,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         exit_code=judgement.exit_code,
+        thresholds=tuple(each.check(document, worst) for each in thresholds),
         warnings=tuple(warnings.of(document, campaign, uncounted.get("kernel", ()), totals.events_dropped)),
     )
 

@@ -292,9 +292,13 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
         yield "auth: the list is empty; give at least one scheme, or auto"
     for key in ("threshold", "abort_on"):
         try:
-            threshold.parse_all(getattr(campaign, key))
+            thresholds = threshold.parse_all(getattr(campaign, key))
         except ProfileError as error:
             yield f"{key}: {error}"
+            continue
+        for each in thresholds:
+            if each.over_s > campaign.duration_s:
+                yield f"{key}: {each}: the measured phase is shorter, {campaign.duration_s:g}s"
 
 
 def _beyond_range(campaign: Campaign) -> Iterator[str]:

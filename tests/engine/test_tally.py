@@ -218,3 +218,22 @@ async def test_refusals_are_named_and_counted_by_limit(store, clock, population_
     assert [event["limit"] for event in events if event["kind"] == "log_on_failed"] == ["ports"]
     [note] = [each for each in summary.warnings if "ports" in each]
     assert "Limit ports of CAS1 (60 of 60 in use) was hit: 2 times, first with 7 users logged on" in note
+
+
+def test_a_window_that_is_broken_ends_the_run_and_the_worst_is_in_the_summary(store, clock, population_of):
+    record = RunRecord(campaign={}, seed=1, target="mock", started="2026-01-01T00:00:00+00:00")
+    over = "operations.send_message.response_ms.max < 500 over 3s"
+    campaign = Campaign(name="test", duration=Duration(100), threshold=(over,), abort_on=(over,))
+    tally = Tally(campaign, population_of(10), store, record, clock)
+    tally.enter(MEASURE, 100.0)
+    tally.measure_between(clock(), clock() + 100 * S)
+    broken = []
+    for response_ms in (100, 600, 100, 100):
+        clock.stall(1)
+        tally.take([report(clock, samples=[("send_message", response_ms)])])
+        broken.append(tally.broken_threshold())
+    assert broken[:2] == ["", ""]
+    assert broken[2].startswith(f"{over} does not hold: it is 6")
+    assert broken[2].endswith("from 0 s to 3 s of the run")
+    (result,) = tally.finish(Ending(), "2026-01-01T00:01:00+00:00").thresholds
+    assert (result.text, result.held, result.worst_from_s, result.worst_until_s) == (over, False, 0.0, 3.0)

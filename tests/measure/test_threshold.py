@@ -48,6 +48,9 @@ GOOD: dict[str, Any] = {
         ("failures.wrong_answer == 0", Threshold("failures.wrong_answer", "==", 0)),
         ("generator.lag_ms.p99 < 50", Threshold("generator.lag_ms.p99", "<", 50)),
         ("set_up.rpc_bind.p99 < 50", Threshold("set_up.rpc_bind.p99", "<", 50)),
+        ("set_up.rpc_bind.p99 < 50 over 60s", Threshold("set_up.rpc_bind.p99", "<", 50, 60)),
+        ("connections.lost==0  over  1.5m", Threshold("connections.lost", "==", 0, 90)),
+        ("failures.timeout < 3 over 2h", Threshold("failures.timeout", "<", 3, 7200)),
     ],
 )
 def test_path_op_number(text, threshold):
@@ -75,6 +78,14 @@ def test_path_op_number(text, threshold):
         ("users.lost.today == 0", "users.lost has no 'today'; it is a number"),
         ("operations.log_on.response_ms < 5", "operations.log_on.response_ms is not a number"),
         ("failures.ok == 0", "failures has no 'ok'; allowed: unreachable, "),
+        (
+            "operations.send_mesage.response_ms.p95 < 1",
+            "did you mean operations.send_message.response_ms.p95?",
+        ),
+        ("users.lost == 0 over 60", "is not 'path op number over 60s' (or m, h), where op is"),
+        ("users.lost == 0 over 0s", "a window must be longer than 0s"),
+        ("users.planned == 0 over 60s", "users.planned is of the run as a whole; leave 'over …' out"),
+        ("connections.peak.store.kernel == 3 over 1m", "is of the run as a whole"),
     ],
 )
 def test_what_is_wrong_and_what_is_allowed_is_said(text, problem):
@@ -105,8 +116,8 @@ def test_all_wrong_thresholds_are_told_at_once():
     ],
 )
 def test_a_threshold_holds_or_says_why_not(text, broken):
-    why = parse(text).broken_by(GOOD)
-    assert why == broken if broken is None else (why is not None and broken in why and text in why)
+    why = parse(text).check(GOOD).why
+    assert why == "" if broken is None else broken in why and text in why
 
 
 def with_change(*path: object) -> dict[str, Any]:
