@@ -73,6 +73,9 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: Annotated[str, Meta(pattern=r"^\d{1,2}\.0\.\d{1,5}\.\d{1,5}$")]
     """Client version as ``major.0.build.revision``; see :attr:`version_words`."""
     notification: Literal["asynchronous", "poll"]
+    transport: Literal["http", "tcp"] = "http"
+    """What carries virtual connections: two channels to the RPC proxy, or, inside the firewall, one TCP
+    connection straight to the server."""
     disconnect: Literal["proper", "cut"] = "proper"
     """Whether logging off takes leave (EcDoDisconnect, NspiUnbind) or cuts the TCP connections."""
     connections: ConnectionCounts

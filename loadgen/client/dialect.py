@@ -1,12 +1,18 @@
 """What differs between the servers that speak these protocols, as far as the client has to know."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.client.client_type import ClientType, PublicFolderWork
+from loadgen.client.inside import TcpPorts
 from loadgen.wire.http import RPC_PROXY_PATH
+
+UNKNOWN: Final = "unknown"
+"""The dialect of servers that nobody has told us about."""
+
+_BY_MAJOR_VERSION: Final = {8: "exchange2007", 14: "exchange2010", 15: "exchange2013"}
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -27,6 +33,8 @@ class Dialect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Annotated[str, Meta(pattern=r"^/[!->@-~]*$")] = RPC_PROXY_PATH
     """Virtual path of the RPC proxy."""
     ports: Ports = Ports()
+    tcp: TcpPorts = TcpPorts()
+    """Endpoints of the servers for clients inside the firewall."""
     public_folders: bool = True
     """Whether there is a public folder store to log on to over MAPI."""
     recipients: Literal["alias", "address"] = "alias"
@@ -38,3 +46,8 @@ class Dialect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return client
         connections = msgspec.structs.replace(client.connections, public_folder=0)
         return msgspec.structs.replace(client, connections=connections, public_folder=PublicFolderWork())
+
+
+def name_by_version(version: tuple[int, int, int]) -> str:
+    """The dialect of a server of this version of Exchange; UNKNOWN for any other."""
+    return _BY_MAJOR_VERSION.get(version[0], UNKNOWN)

@@ -1,13 +1,14 @@
 """The servers themselves, for clients inside the firewall: no proxy stands before them."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from loadgen.wire import epm
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Service: TypeAlias = Literal["store", "referral", "directory"]
 StaticPort = Annotated[int, Meta(ge=0, le=65535)]
 
 

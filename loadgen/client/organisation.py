@@ -5,8 +5,10 @@ from typing import Self
 import msgspec
 
 from loadgen.client.account import Account, RpcProxy
+from loadgen.client.inside import Inside, TcpPorts
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.errors import ProfileError
+from loadgen.wire import epm
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -69,6 +71,20 @@ class Organisation(msgspec.Struct, frozen=True):
         settings = TlsSettings(ca_file=self.ca_file)
         tls = bool(self.ca_file)
         return tuple(RpcProxy(cas.address, cas.port, tls, tls_settings=settings) for cas in self.cas)
+
+    @property
+    def inside(self) -> Inside:
+        """The servers for clients inside the firewall, by both forms of their names."""
+        domain = self.accounts.domain
+        mappers = (server.ports.get("endpoint_mapper", epm.PORT) for server in self.servers.values())
+        return Inside(
+            TcpPorts(endpoint_mapper=max(mappers, default=epm.PORT)),
+            {
+                form.lower(): (server.address,)
+                for name, server in self.servers.items()
+                for form in (name, f"{name}.{domain}")
+            },
+        )
 
     @property
     def count(self) -> int:

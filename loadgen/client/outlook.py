@@ -12,6 +12,7 @@ from loadgen.client.cached_mailbox import CachedMailbox
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.client.identity import about_client
+from loadgen.client.inside import Inside, Service
 from loadgen.client.local_copy import LocalCopy
 from loadgen.client.mailbox import Mailbox
 from loadgen.client.message import NewMessage, OutgoingMessage
@@ -20,7 +21,13 @@ from loadgen.client.referral import refer
 from loadgen.client.second_mailbox import SecondMailbox
 from loadgen.client.store_session import StoreSession
 from loadgen.client.streams import StreamReader
-from loadgen.client.transport import ConnectionOptions, Probe, VirtualConnection, open_virtual_connection
+from loadgen.client.transport import (
+    ConnectionOptions,
+    Probe,
+    RpcConnection,
+    open_service,
+    open_virtual_connection,
+)
 from loadgen.errors import PeerError
 from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb, nspi, rfr
@@ -55,6 +62,7 @@ class OutlookClient:
         "_copy",
         "_dialect",
         "_first_loss",
+        "_inside",
         "_leaving",
         "_mailbox",
         "_on_lost",
@@ -88,10 +96,12 @@ class OutlookClient:
         second: Account | None = None,
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
         removing: str = "",
+        inside: Inside = Inside(),  # noqa: B008 - frozen
     ) -> None:
         self._account = account
         self._type = client_type
         self._proxy = proxy
+        self._inside = inside
         self._startup = startup
         self._probe = probe
         self._on_notify = on_notify
@@ -101,8 +111,8 @@ class OutlookClient:
         self._copy = copy or LocalCopy()
         self._dialect = dialect
         self._removing = removing
-        self._connections: dict[VirtualConnection, str] = {}
-        self._starting: list[VirtualConnection] = []
+        self._connections: dict[RpcConnection, str] = {}
+        self._starting: list[RpcConnection] = []
         self._first_loss: PeerError | None = None
         self._leaving = False
         self._closed_sent = self._closed_received = 0
@@ -164,13 +174,7 @@ class OutlookClient:
     async def log_on(self) -> None:
         """Opens all connections, those of start-up too if asked, and logs on to everything."""
         counts, starting = self._type.connections, self._type.startup
-        directory_server = self._account.home_server
-        if self._startup and starting.referral:
-            referral = await self._open(
-                "referral", self._account.home_server, self._dialect.ports.referral, (rfr.INTERFACE,)
-            )
-            self._starting.append(referral)
-            directory_server = await self._timed("refer", refer(referral, self._account))
+        directory_server = await self._find_directory()
         for _ in range(counts.directory):
             self._address_book, _ = await self._open_directory(directory_server)
         if self._startup:
@@ -260,18 +264,39 @@ class OutlookClient:
             self._forget(connection)
             connection.abort()
 
+    async def _find_directory(self) -> str:
+        """Asks for the server of the directory, on a connection that stays open while Outlook starts.
+
+        Later the mailbox server will do, where DSProxy passes everything on; but inside the firewall there
+        is no DSProxy.
+        """
+        staying = self._startup and self._type.startup.referral
+        server = self._account.home_server
+        if staying or (self._type.transport == "tcp" and self._type.connections.directory):
+            referral = await self._open("referral", server, "referral", (rfr.INTERFACE,))
+            server = await self._timed("refer", refer(referral, self._account))
+            if staying:
+                self._starting.append(referral)
+            else:
+                await self._close(referral)
+        return server
+
     async def _open(
-        self, purpose: str, server: str, port: int, interfaces: Sequence[SyntaxId]
-    ) -> VirtualConnection:
-        connection = await open_virtual_connection(
-            self._proxy, server, port, interfaces, self._account.credentials, self._options, self._probe
-        )
+        self, purpose: str, server: str, service: Service, interfaces: Sequence[SyntaxId]
+    ) -> RpcConnection:
+        how = interfaces, self._account.credentials, self._options, self._probe
+        connection: RpcConnection
+        if self._type.transport == "tcp":
+            connection = await open_service(self._inside, server, service, *how)
+        else:
+            port: int = getattr(self._dialect.ports, service)
+            connection = await open_virtual_connection(self._proxy, server, port, *how)
         connection.on_lost = partial(self._lost, connection)
         self._connections[connection] = purpose
         return connection
 
-    async def _open_directory(self, server: str) -> tuple[AddressBook, VirtualConnection]:
-        connection = await self._open("directory", server, self._dialect.ports.directory, (nspi.INTERFACE,))
+    async def _open_directory(self, server: str) -> tuple[AddressBook, RpcConnection]:
+        connection = await self._open("directory", server, "directory", (nspi.INTERFACE,))
         address_book = AddressBook(connection, self._account, by=self._dialect.recipients)
         await self._timed("bind_directory", address_book.bind())
         return address_book, connection
@@ -316,7 +341,7 @@ class OutlookClient:
 
     async def _open_store(self, purpose: str, server: str) -> StoreSession:
         interfaces = (emsmdb.INTERFACE, *((emsmdb.ASYNC_INTERFACE,) if self.notifies else ()))
-        connection = await self._open(purpose, server, self._dialect.ports.store, interfaces)
+        connection = await self._open(purpose, server, "store", interfaces)
         session = EmsmdbSession(self._account.legacy_dn, self._type.version_words, self._type.transfer)
         store = StoreSession(connection, session)
         store.on_failure = partial(self._fail, connection)
@@ -328,7 +353,7 @@ class OutlookClient:
         self._probe(layer, started_ns, monotonic_ns())
         return result
 
-    async def _close(self, connection: VirtualConnection) -> None:
+    async def _close(self, connection: RpcConnection) -> None:
         self._forget(connection)
         await connection.close()
 
@@ -345,18 +370,18 @@ class OutlookClient:
         if self._type.cached is not None and self.notifies:
             self._notify()
 
-    def _fail(self, connection: VirtualConnection, error: PeerError) -> None:
+    def _fail(self, connection: RpcConnection, error: PeerError) -> None:
         connection.abort()
         self._lost(connection, error)
 
-    def _lost(self, connection: VirtualConnection, error: PeerError) -> None:
+    def _lost(self, connection: RpcConnection, error: PeerError) -> None:
         """Reports a loss once: what ends a connection fails the call that waits for news, too."""
         if not self._forget(connection) or self._leaving:
             return
         self._first_loss = self._first_loss or error
         self._on_lost(error)
 
-    def _forget(self, connection: VirtualConnection) -> bool:
+    def _forget(self, connection: RpcConnection) -> bool:
         """Books what went over a connection that ends; False if that has been done."""
         connection.on_lost = None
         if self._connections.pop(connection, None) is None:

@@ -10,6 +10,7 @@ import msgspec
 from loadgen.client.account import RpcProxy
 from loadgen.client.account_source import AccountSource
 from loadgen.client.dialect import Dialect
+from loadgen.client.inside import Inside
 from loadgen.engine.target import Target
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Population
@@ -50,6 +51,7 @@ class ShardPlan(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[RpcProxy, ...]
     accounts: AccountSource
     dialect: Dialect = Dialect()
+    inside: Inside = Inside()
     source_addresses: tuple[str, ...] = ()
     stamp: str = ""
     """What the subjects of this run's mail begin with."""
@@ -145,6 +147,7 @@ def cut(
             proxies=target.proxies,
             accounts=target.accounts,
             dialect=target.dialect,
+            inside=target.inside,
             stamp=f"{run_id}." if run_id else "",
             removing=campaign.cleanup == "on" or (campaign.cleanup is None and target.organisation is None),
             source_addresses=source_addresses,

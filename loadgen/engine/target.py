@@ -15,8 +15,9 @@ import msgspec
 from loadgen.client.account import RpcProxy
 from loadgen.client.account_source import AccountSource
 from loadgen.client.dialect import Dialect
+from loadgen.client.inside import Inside
 from loadgen.client.organisation import Organisation
-from loadgen.engine.endpoint import open_endpoint, require_permission
+from loadgen.engine.endpoint import count_accounts, open_endpoint, require_permission
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.limits import AskLimits, MockLimits
@@ -44,6 +45,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[str, Counter]
     """Who counts connections besides the clients, by party; what nobody can see is null in the results."""
     dialect: Dialect
+    inside: Inside = Inside()
+    """The servers, for client types that go straight to them."""
     limits: AskLimits | None = None
     """Who says how far the servers' limits are used, if anybody does."""
     organisation: Organisation | None = None
@@ -96,6 +99,17 @@ async def open_target(
         listening.cancel()
 
 
+async def accounts_at_hand(text: str, campaign: Campaign) -> int | None:
+    """How many accounts a target has for a campaign; None if as many as are wanted.
+
+    Raises :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
+    """
+    if text.lower().startswith(("https://", "http://")):
+        return None if campaign.share_accounts else count_accounts(campaign)
+    kind, separator, url = text.partition("=")
+    return (await _ask(url, 0)).accounts.count if kind == "mock" and separator else None
+
+
 def mock_target(name: str, organisation: Organisation, process: Process | None = None) -> Target:
     """A mock organisation as a target. It always counts; this machine's kernel can if the roles are on it."""
     counters: dict[str, Counter] = {"mock": MockCounter(organisation.counters_url)}
@@ -107,6 +121,7 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         accounts=organisation,
         counters=counters,
         dialect=library.read("dialect", "mock", Dialect),
+        inside=organisation.inside,
         limits=MockLimits(organisation.counters_url),
         organisation=organisation,
         process=process,

@@ -175,10 +175,11 @@ def _connect(
     A user in cached mode who comes back works on the same copy of the mailbox.
     """
     proxy = secured(plan.proxies[account.index % len(plan.proxies)], plan.campaign)
-    sources = plan.source_addresses
+    sources, inside = plan.source_addresses, plan.inside
     if sources:
         source = sources[account.index % len(sources)]
         proxy = msgspec.structs.replace(proxy, source_addresses=(source,))
+        inside = msgspec.structs.replace(inside, source_addresses=(source,))
     return OutlookClient(
         account,
         client_type,
@@ -192,5 +193,6 @@ def _connect(
         copy=copies[account.index] if client_type.cached else None,
         second=elsewhere(plan.accounts, account) if client_type.second_mailbox else None,
         dialect=plan.dialect,
+        inside=inside,
         removing=plan.stamp if plan.removing else "",
     )
