@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 NEAR: Final = 4
 """So near to the first number that failed, users come one at a time."""
+MOST_MISSES: Final = 2
 
 Verdict = Literal["held", "limit", "threshold", "generator"]
 
@@ -23,6 +24,8 @@ class Plateau(Struct, frozen=True, kw_only=True):
     admitted: int
     """How many had all of their steady connections."""
     refused: int = 0
+    first_refused: int | None = None
+    """The number, from 0, of the first user who was refused: so many came in before him."""
     limit: str = ""
     """What refused them, where that is known."""
     broken: tuple[str, ...] = ()
@@ -53,7 +56,9 @@ class Search(Struct, frozen=True, kw_only=True):
     failed: Plateau | None = None
     """What happened with the smallest number that did not; None while the ceiling is all that is known."""
     hint: int | None = None
-    """How many came in when others were refused: probably what there is room for."""
+    """How many came in before one was refused: what there is room for, or nearly."""
+    misses: int = 0
+    """How many hints in a row have failed."""
 
     @property
     def next_users(self) -> int | None:
@@ -65,17 +70,19 @@ class Search(Struct, frozen=True, kw_only=True):
             return None
         if self.hint is not None and self.hint > self.held:
             return self.hint
-        if gap <= NEAR or self.hint == self.held:
+        is_near = gap <= NEAR or (self.hint is not None and self.held < self.hint + NEAR)
+        if is_near:
             return self.held + 1
         return self.held + gap // 2
 
     def after(self, plateau: Plateau) -> "Search":
         """The search with what happened at :attr:`next_users`."""
         if plateau.verdict == "held":
-            return replace(self, held=plateau.users)
-        # A hint that has failed was none, and the next may be as bad: halves are sure.
-        points = plateau.refused and self.hint != plateau.users and plateau.admitted < plateau.users
-        return replace(self, failed=plateau, hint=plateau.admitted if points else None)
+            return replace(self, held=plateau.users, misses=0)
+        # Hints that fail again and again lead nowhere: halves are sure.
+        misses = self.misses + 1 if self.hint == plateau.users else 0
+        hint = plateau.first_refused if misses < MOST_MISSES else None
+        return replace(self, failed=plateau, hint=hint, misses=misses)
 
     @property
     def _up(self) -> int:

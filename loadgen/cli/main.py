@@ -5,18 +5,22 @@ from typing import Final
 
 import click
 
+from loadgen.cli.capacity import capacity
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.mock import mock
 from loadgen.cli.plan import plan
 from loadgen.cli.profiles import profiles
+from loadgen.cli.report import report
 from loadgen.cli.run import run
 from loadgen.cli.users import users
 from loadgen.errors import LoadgenError, PeerError, ProfileError
 from loadgen.measure.store import ResultsError
 from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_UNREACHABLE, EXIT_USAGE
+from loadgen.report.html.page import NoCharts
 
 EXIT_CODES: Final[tuple[tuple[type[LoadgenError], int], ...]] = (
     (ProfileError, EXIT_USAGE),
+    (NoCharts, EXIT_USAGE),
     (ResultsError, EXIT_INVALID),
     (PeerError, EXIT_UNREACHABLE),
 )
@@ -25,6 +29,7 @@ EPILOG: Final = """\b
 Examples:
   loadgen run                          100 users, a day in 45 seconds, against a mock organisation
   loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
+  loadgen capacity --limit-scale 0.002 --topology white-paper      how many fit
   loadgen plan --users 10000           what they cost, and which limit comes first
   loadgen mock --users 500             serve a mock organisation until interrupted
   loadgen profiles list                what there is to choose from
@@ -65,7 +70,7 @@ def main() -> None:
     """
 
 
-for command in (run, plan, mock, profiles, users):
+for command in (run, capacity, plan, mock, profiles, users):
     main.add_command(command)
 
 

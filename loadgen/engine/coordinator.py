@@ -18,6 +18,7 @@ from loadgen.engine.tally import Progress, Tally
 from loadgen.errors import LoadgenError
 from loadgen.measure.scrape import Scraper
 from loadgen.measure.threshold import Ending
+from loadgen.report.summary import Summary
 from loadgen.workload.campaign import Campaign, Population
 
 INTERVAL_S: Final = 1.0
@@ -34,7 +35,13 @@ InThread = Callable[..., Awaitable[object]]
 
 
 class Coordinator:
-    """One run. ``target_gone`` says how the target ended, if it was ours and has; "" while it lives."""
+    """One run. ``target_gone`` says how the target ended, if it was ours and has; "" while it lives.
+
+    What users do between the first log on and the last log off is :meth:`_work`; other kinds of runs have
+    another.
+    """
+
+    interval_s = INTERVAL_S
 
     def __init__(
         self,
@@ -74,6 +81,10 @@ class Coordinator:
         if self.ending.interrupted and self._task is not None:
             self._task.cancel()
         self._stop(interrupted=True)
+
+    def judged(self, summary: Summary) -> Summary:
+        """The summary with the verdict of this kind of run."""
+        return summary
 
     async def run(self) -> None:
         """Runs the campaign to its end, whatever that is; :attr:`ending` says what it was."""
@@ -182,7 +193,7 @@ class Coordinator:
             if self._stopping.is_set() and not even_if_stopping:
                 return
             pause = asyncio.sleep if even_if_stopping else self._pause
-            await pause(min(INTERVAL_S, left_s))
+            await pause(min(self.interval_s, left_s))
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -17,8 +17,8 @@ import msgspec
 from loadgen.client import users_file
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.account_source import AccountList
-from loadgen.client.autodiscover import Autodiscover, Discovery
-from loadgen.client.dialect import Dialect
+from loadgen.client.autodiscover import Autodiscover
+from loadgen.client.dialect import Dialect, name_by_version
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.users_file import PASSWORD_VARIABLE
@@ -36,9 +36,7 @@ SESSIONS_PER_USER: Final = 32
 DIRECTORY_SESSIONS_PER_USER: Final = 50
 """Of a domain controller for one identity, Windows Server 2008 and later (facts C8)."""
 SERVER_PORTS: Final = {"https": 443, "http": 80}
-UNKNOWN: Final = "unknown"
 
-_BY_MAJOR_VERSION: Final = {8: "exchange2007", 14: "exchange2010", 15: "exchange2013"}
 Say = Callable[[str], None]
 
 
@@ -64,7 +62,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     known = accounts_of(campaign, population, say)
     asked = _Discoverer(campaign, url, settings, {host: addresses})
     accounts, version = await asked.complete(known)
-    name = campaign.dialect or _BY_MAJOR_VERSION.get(version[0], UNKNOWN)
+    name = campaign.dialect or name_by_version(version)
     dialect = library.read("dialect", name, Dialect)
     say(f"dialect: {dialect.name}" + ("" if campaign.dialect else f", since {_seen(version)}"))
     return Endpoint(
@@ -106,6 +104,16 @@ def accounts_of(campaign: Campaign, population: Population, say: Say) -> tuple[A
     for warning in sharing_warnings(population, len(found)):
         say(f"Warning: {warning}")
     return tuple(msgspec.structs.replace(found[index % len(found)], index=index) for index in range(users))
+
+
+def count_accounts(campaign: Campaign) -> int | None:
+    """How many accounts the campaign names; None if it names none. Raises ``ProfileError``."""
+    if campaign.users_file:
+        path = Path(campaign.users_file)
+        return len(users_file.load(path, os.environ.get(PASSWORD_VARIABLE)).accounts)
+    if campaign.users_pattern:
+        return sum(1 for _ in users_file.expand(campaign.users_pattern, campaign.users_range or ""))
+    return None
 
 
 def sharing_warnings(population: Population, accounts: int) -> list[str]:
@@ -247,7 +255,7 @@ class _Discoverer:
                     return given
                 raise
         self._version = max(self._version, found.settings.server_version)
-        return self._with_defaults(completed_by(account, found))
+        return self._with_defaults(found.complete(account))
 
     def _with_defaults(self, account: Account) -> Account:
         campaign = self._campaign
@@ -256,19 +264,6 @@ class _Discoverer:
             home_server=account.home_server or campaign.mailbox_server or campaign.rpc_server or "",
             public_server=account.public_server or campaign.public_folder_server or "",
         )
-
-
-def completed_by(account: Account, found: Discovery) -> Account:
-    """The account with what was discovered; what its file says stays."""
-    settings = found.settings
-    return msgspec.structs.replace(
-        account,
-        display_name=account.display_name or settings.display_name,
-        legacy_dn=account.legacy_dn or settings.legacy_dn,
-        smtp=settings.address or account.smtp,
-        home_server=account.home_server or settings.server,
-        public_server=account.public_server or settings.public_folder_server,
-    )
 
 
 def _require_complete(account: Account, campaign: Campaign) -> None:

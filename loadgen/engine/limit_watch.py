@@ -26,7 +26,7 @@ class LimitWatch:
     async def begin(self) -> str:
         """Reads what the counters say before anybody comes; returns the problem if they can't be read."""
         try:
-            self._before = {(each.name, each.server): each.hits for each in await self._readings()}
+            self._before = {(each.name, each.server): each.hits for each in await self.readings()}
         except PeerError as error:
             self._ask = None
             return str(error)
@@ -35,7 +35,7 @@ class LimitWatch:
     async def look(self) -> None:
         """Reads the counters after a refusal; counters that can't be read now say nothing new."""
         try:
-            readings = await self._readings()
+            readings = await self.readings()
         except PeerError:
             return
         for each in readings:
@@ -60,6 +60,11 @@ class LimitWatch:
         moved = {name for name, _ in self._found}
         return next((name for name in candidates if name in moved), "")
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the target's counters can be had."""
+        return self._ask is not None
+
     def named(self, event: Event) -> Event:
         """The event with the limit's name instead of those that come into question."""
         if event.limit is None:
@@ -78,7 +83,8 @@ class LimitWatch:
         hits = [_hit(reading, first.get(reading.name), self._ask is not None) for reading in found]
         return tuple(sorted(hits, key=lambda hit: (hit.first_error == "", hit.users_logged_on or 0)))
 
-    async def _readings(self) -> list[LimitReading]:
+    async def readings(self) -> list[LimitReading]:
+        """What the counters say now; nothing without counters. Raises :class:`~loadgen.errors.PeerError`."""
         return [] if self._ask is None else await self._ask()
 
 

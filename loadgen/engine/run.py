@@ -49,8 +49,11 @@ async def run(
     say: Callable[[str], None],
     on_progress: Callable[[Progress], None],
     command: str = "",
+    lead: Callable[..., Coordinator] = Coordinator,
 ) -> Finished:
     """Runs a campaign; ``say`` gets what a user should know before it starts, ``command`` repeats it.
+
+    ``lead`` makes the coordinator of another kind of run, from what the ordinary one is made.
 
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
@@ -80,7 +83,7 @@ async def run(
             links = local_links(
                 cut(campaign, population, opened, sources, requirements, run_id=record.run_id)
             )
-            coordinator = Coordinator(
+            coordinator = lead(
                 campaign,
                 population,
                 links,
@@ -97,7 +100,7 @@ async def run(
             finally:
                 if coordinator.ending.interrupted:
                     kill_local_workers()
-            return Finished(tally.finish(coordinator.ending, _now()), store.folder)
+            return Finished(tally.finish(coordinator.ending, _now(), coordinator.judged), store.folder)
 
 
 async def _scraper(campaign: Campaign, say: Callable[[str], None]) -> Scraper | None:

@@ -158,11 +158,11 @@ class RunStore:
 
     def write_run(self, record: RunRecord) -> None:
         """Replaces ``run.json``."""
-        self._replace("run.json", record)
+        write_json(self.folder / "run.json", record)
 
     def write_summary(self, summary: msgspec.Struct) -> None:
         """Replaces ``summary.json``; its layout is :mod:`loadgen.report.summary`'s."""
-        self._replace("summary.json", summary)
+        write_json(self.folder / "summary.json", summary)
 
     def write_interval(
         self, phase: str, snapshots: Sequence[Snapshot], counted: Mapping[str, float] | None = None
@@ -198,15 +198,6 @@ class RunStore:
     def write_event(self, event: Event) -> None:
         """Appends one event of the run itself: a phase, a barrier, an abort."""
         self._events.append(self._event_line(event.at_ns, event.kind, event.text, user=event.user))
-
-    def _replace(self, name: str, document: msgspec.Struct) -> None:
-        path = self.folder / name
-        draft = path.with_suffix(".draft")
-        try:
-            draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-            draft.replace(path)
-        except OSError as error:
-            raise _results_error(path, error) from None
 
     def _seconds(self, at_ns: int) -> float:
         return (at_ns - self._origin_ns) / _NS_PER_S
@@ -268,6 +259,16 @@ class RunStore:
         event = {"schema": SCHEMA, "time_s": round(self._seconds(at_ns), 3), "kind": kind, "text": text}
         event |= {key: value for key, value in more.items() if value is not None}
         return msgspec.json.encode(event).decode() + "\n"
+
+
+def write_json(path: Path, document: msgspec.Struct) -> None:
+    """Replaces a file as a whole; raises :class:`ResultsError`."""
+    draft = path.with_suffix(".draft")
+    try:
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+        draft.replace(path)
+    except OSError as error:
+        raise _results_error(path, error) from None
 
 
 class RecordedRun(msgspec.Struct):

@@ -27,7 +27,7 @@ EXIT_INVALID: Final = 98
 EXIT_FAIL: Final = 99
 EXIT_INTERRUPTED: Final = 130
 
-_OPERATORS: Final[dict[str, Callable[[Number, Number], bool]]] = {
+OPERATORS: Final[dict[str, Callable[[Number, Number], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -135,20 +135,21 @@ class Threshold(msgspec.Struct, frozen=True):
         value = self.value_in(document) if not self.over_s else None if window is None else window.value
         return ThresholdResult(
             text=str(self),
-            held=value is not None and _OPERATORS[self.op](value, self.number),
+            held=value is not None and OPERATORS[self.op](value, self.number),
             measured=value,
             worst_from_s=None if window is None else window.from_s,
             worst_until_s=None if window is None else window.until_s,
         )
 
-    def badness(self, value: Number) -> float:
-        """A measure by which the worst of several values is found; more is worse."""
-        if self.op in ("<", "<="):
-            return float(value)
-        if self.op in (">", ">="):
-            return -float(value)
-        distance = abs(value - self.number)
-        return distance if self.op == "==" else -distance
+
+def badness(op: str, number: Number, value: Number) -> float:
+    """A measure by which the worst of several values is found, of which each has to be ``op number``."""
+    if op in ("<", "<="):
+        return float(value)
+    if op in (">", ">="):
+        return -float(value)
+    distance = abs(value - number)
+    return distance if op == "==" else -distance
 
 
 def parse(text: str) -> Threshold:
@@ -156,7 +157,7 @@ def parse(text: str) -> Threshold:
     match = _THRESHOLD.fullmatch(text)
     if match is None:
         form = "'path op number over 60s' (or m, h)" if " over" in text else "'path op number'"
-        raise ProfileError(f"{text!r} is not {form}, where op is one of {' '.join(_OPERATORS)}")
+        raise ProfileError(f"{text!r} is not {form}, where op is one of {' '.join(OPERATORS)}")
     branch, steps = PATHS, match["path"].split(".")
     for depth, step in enumerate(steps):
         below = branch.get(step, branch.get(_ANY))
