@@ -11,6 +11,7 @@ import dns.asyncresolver
 import dns.exception
 import msgspec
 
+from loadgen.client.account import Account
 from loadgen.client.http_fetch import UNAUTHORIZED, Fetch, HttpAnswer
 from loadgen.errors import (
     HttpRefused,
@@ -49,6 +50,18 @@ class Discovery(msgspec.Struct, frozen=True):
     """Who answered."""
     attempts: tuple[str, ...] = ()
     """What was tried before, with the reason why it did not do."""
+
+    def complete(self, account: Account) -> Account:
+        """The account with what was discovered; what was known of it stays."""
+        settings = self.settings
+        return msgspec.structs.replace(
+            account,
+            display_name=account.display_name or settings.display_name,
+            legacy_dn=account.legacy_dn or settings.legacy_dn,
+            smtp=settings.address or account.smtp,
+            home_server=account.home_server or settings.server,
+            public_server=account.public_server or settings.public_folder_server,
+        )
 
 
 def url_of(base: str) -> str:

@@ -11,7 +11,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from loadgen.client.account import Credentials
+from loadgen.client.http_tap import tell
 from loadgen.client.tls_settings import TlsSettings
+from loadgen.client.transport.tap import Tap
 from loadgen.client.transport.tls import ssl_context
 from loadgen.errors import TimedOut, TlsFailed, TransportError
 from loadgen.protocol.http_authentication import (
@@ -62,11 +64,13 @@ class HttpFetch:
         tls: TlsSettings = TlsSettings(),  # noqa: B008 - frozen
         auth: tuple[HttpScheme, ...] = STRONGEST_FIRST,
         addresses: Mapping[str, tuple[str, ...]] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._credentials = credentials
         self._tls = tls
         self._auth = auth
         self._addresses = addresses or {}
+        self._tap = tap
 
     async def get(self, url: str) -> HttpAnswer:
         """A GET without credentials."""
@@ -123,13 +127,16 @@ class HttpFetch:
                 allow_redirects=False,
                 server_hostname=self._tls.server_name or None,
             ) as response:
-                return HttpAnswer(
+                answer = HttpAnswer(
                     status=response.status,
                     reason=response.reason or "",
                     location=response.headers.get("Location", ""),
                     challenges=tuple(response.headers.getall("WWW-Authenticate", ())),
                     body=await _read(response),
                 )
+                if self._tap is not None:
+                    tell(self._tap, response, body, answer.body)
+                return answer
         except TimeoutError:
             raise TimedOut(f"no answer within {TIMEOUT_S:g} s") from None
         except (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError) as error:

@@ -31,11 +31,16 @@ Tap: TypeAlias = Callable[[Tapped, What, bytes], None]
 """Told of what happens on a connection: ``ended`` is by the server, ``closed`` comes last, whoever did it."""
 
 
+def next_number() -> int:
+    """The number of one more connection."""
+    return next(_NUMBERS)
+
+
 def new_tapped(channel: str, transport: asyncio.BaseTransport) -> Tapped:
     """The description of a connection that is open."""
     local, remote = (transport.get_extra_info(name) or ("", 0) for name in ("sockname", "peername"))
     tls = transport.get_extra_info("ssl_object") is not None
-    return Tapped(next(_NUMBERS), channel, local[:2], remote[:2], tls)
+    return Tapped(next_number(), channel, local[:2], remote[:2], tls)
 
 
 class TappedProtocol(asyncio.Protocol):
