@@ -15,10 +15,12 @@ FLOORS = (
     "loadgen.__main__",
     "loadgen.cli",
     "loadgen.engine",
+    "loadgen.check",
     "loadgen.capacity",
     "loadgen.report",
     "loadgen.imports",
     "loadgen.workload",
+    "loadgen.trace",
     "loadgen.client",
     "loadgen.protocol",
     "loadgen.wire",
@@ -38,6 +40,8 @@ IO_MODULES = frozenset(
     {"asyncio", "socket", "select", "selectors", "ssl", "threading", "time", "logging", "subprocess"}
 )
 TEST_BANS = {
+    "check": ("mock_server",),
+    "trace": ("mock_server",),
     "client": ("mock_server",),
     "protocol": ("mock_server",),
     "wire": ("mock_server", "loadgen.protocol", "loadgen.client"),
