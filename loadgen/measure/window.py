@@ -13,7 +13,7 @@ import msgspec
 from loadgen.measure.histogram import PERCENTILES, Histogram
 from loadgen.measure.recorder import ALWAYS_TIMED
 from loadgen.measure.sample import OPERATIONS
-from loadgen.measure.threshold import Number, Threshold, Worst
+from loadgen.measure.threshold import Number, Threshold, Worst, badness
 from loadgen.measure.totals import Totals
 
 MOST_PANES: Final = 60
@@ -94,7 +94,8 @@ class WindowWatch:
         if value is None:
             return
         self.last = (value, self._panes[0].started_ns, self._panes[-1].ended_ns)
-        if self.worst is None or self._threshold.badness(value) > self._threshold.badness(self.worst[0]):
+        op, number = self._threshold.op, self._threshold.number
+        if self.worst is None or badness(op, number, value) > badness(op, number, self.worst[0]):
             self.worst = self.last
 
     def _pane(self, interval: Totals, totals: Totals, started_ns: int, ended_ns: int) -> _Pane:
