@@ -30,6 +30,7 @@ Examples:
   loadgen run                          100 users, a day in 45 seconds, against a mock organisation
   loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
   loadgen capacity --limit-scale 0.002 --topology white-paper      how many fit
+  loadgen report results/RUN --html    the report of a run again
   loadgen plan --users 10000           what they cost, and which limit comes first
   loadgen mock --users 500             serve a mock organisation until interrupted
   loadgen profiles list                what there is to choose from
@@ -70,7 +71,7 @@ def main() -> None:
     """
 
 
-for command in (run, capacity, plan, mock, profiles, users):
+for command in (run, capacity, report, plan, mock, profiles, users):
     main.add_command(command)
 
 

@@ -14,6 +14,7 @@ from loadgen.cli.campaign_options import (
     population_options,
 )
 from loadgen.cli.debug import debug_option
+from loadgen.cli.html_report import write_html_report
 from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
@@ -77,4 +78,10 @@ def run(
             click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
         else:
             text.show(summary, finished.folder)
+    report = write_html_report(finished.folder)
+    if report.path is None:
+        click.echo(report.problem, err=True)
+    elif not as_json:
+        with reader_may_leave():
+            click.echo(f"Report: {report.path}")
     ctx.exit(summary.exit_code)

@@ -10,15 +10,17 @@ RUN = """
 import asyncio, sys
 from pathlib import Path
 from loadgen.cli import run as module
+from loadgen.cli.html_report import HtmlReport
 from loadgen.cli.main import main
 from loadgen.engine.run import Finished
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import summarise
 
-async def run(campaign, population, target, *, say, on_progress):
+async def run(campaign, population, target, *, say, on_progress, command):
     return Finished(summarise(campaign, population, Totals(), measured_s=1.0), Path("x"))
 
 module.run_campaign = run
+module.write_html_report = lambda folder: HtmlReport(folder / "report.html")
 main(sys.argv[1:], prog_name="loadgen")
 """
 

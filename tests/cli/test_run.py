@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from loadgen.cli import run as run_module
+from loadgen.cli.html_report import HtmlReport
 from loadgen.cli.main import main
 from loadgen.cli.progress import LiveTable, PlainLines, line, progress_display, table
 from loadgen.engine.run import Finished
@@ -44,6 +45,7 @@ def runs(monkeypatch):
         )
 
     monkeypatch.setattr(run_module, "run_campaign", run_campaign)
+    monkeypatch.setattr(run_module, "write_html_report", lambda folder: HtmlReport(folder / "report.html"))
     return runs
 
 

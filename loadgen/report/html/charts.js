@@ -49,7 +49,7 @@
       data: data.map((trace) => (trace.meta?.scale === "log" ? onLogScale(trace) : trace)),
       layout: {
         autosize: true,
-        hovermode: layout.yaxis3 ? "closest" : data[0]?.type === "heatmap" ? "closest" : "x unified",
+        hovermode: "x unified",
         dragmode: narrow.matches ? false : "zoom",
         paper_bgcolor: "rgba(0,0,0,0)",
         plot_bgcolor: "rgba(0,0,0,0)",
@@ -57,6 +57,7 @@
         hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("rule"), font: { color: colour("text") } },
         legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { size: 12 } },
         ...layout,
+        annotations: layout.annotations?.filter(({ name }) => name === "narrow" || !narrow.matches),
         margin: { l: 8, r: 8, t: 12, b: 8, ...layout.margin },
         ...Object.fromEntries(axes.map((key) => [key, axis(layout[key])])),
       },

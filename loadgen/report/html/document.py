@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from loadgen.measure.store import ResultsError
-from loadgen.report import recorded as recording
 from loadgen.report.html import figures, latency_series, run_series, tables
 from loadgen.report.html.latency_series import LatencySeries, Times
 from loadgen.report.html.markup import Markup, element, joined
@@ -23,13 +22,12 @@ FILE_NAME: Final = "report.html"
 _MOST_WANTED: Final = "send_message"
 
 
-def write(folder: Path) -> Path:
-    """Writes the report from what is recorded in ``folder``; returns its path.
+def write(recorded: Recorded) -> Path:
+    """Writes the report into the folder of a run, from the files there; returns its path.
 
     Raises :class:`~loadgen.measure.store.ResultsError`, and :class:`~loadgen.report.html.page.NoCharts`.
     """
-    recorded = recording.read(folder)
-    length_s = _length_s(recorded)
+    folder, length_s = recorded.folder, _length_s(recorded)
     latency = latency_series.read(folder / "latency.hlog", length_s)
     series = run_series.read(folder, latency.step_s)
     text = Report(recorded, latency, series, length_s).render()
@@ -72,10 +70,10 @@ class Report:
             ("latency", "Latency", self._latencies()),
             ("operations", "Operations", self._operations()),
             ("failures", "Failures", self._failures()),
-            ("limits", "Limits and thresholds", self._limits()),
-            ("set-up", "Set-up of connections", self._set_up()),
+            ("limits", "Limits, thresholds", self._limits()),
+            ("set-up", "Set-up", self._set_up()),
             ("traffic", "Traffic", self._traffic()),
-            ("generator", "The generator itself", self._generator()),
+            ("generator", "Generator", self._generator()),
             ("environment", "Environment", self._environment()),
         ):
             self._page.section(anchor, title, *parts)
@@ -188,9 +186,9 @@ class Report:
             yield tables.limits(summary.limits)
         else:
             yield note("No limit of a server was hit.")
-        if wanted := tables.own_thresholds(self._recorded.campaign):
-            yield tables.thresholds(wanted, msgspec.to_builtins(summary))
-        else:
+        if summary.thresholds:
+            yield tables.thresholds(summary.thresholds)
+        elif not self._recorded.campaign.threshold:
             yield note(
                 "No thresholds of its own: the run passes if no operation failed or was skipped, no user was "
                 "refused, no connection was lost, and all counts of connections are as expected."
@@ -250,7 +248,13 @@ class Report:
             "ended": run.ended or "did not end in good order",
             "exit code": run.exit_code if run.exit_code is not None else NO_FIGURE,
         }
-        yield tables.pairs("The run", lines | run.machine | run.versions)
+        yield tables.pairs("The run", lines)
+        yield tables.pairs("Machine and versions", run.machine | run.versions)
+        phases = {
+            phase.name: f"{tables.moment(phase.started_s)} to {tables.moment(phase.ended_s)}"
+            for phase in run.phases
+        }
+        yield tables.pairs("Phases", phases)
         for warning in self._summary.warnings:
             yield element("p", element("strong", "Note: "), warning, class_="warning")
         table = msgspec.json.format(msgspec.json.encode(run.campaign), indent=2).decode()

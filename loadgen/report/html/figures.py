@@ -24,6 +24,8 @@ RESPONSE: Final = ("response", "@response", "solid")
 SERVICE: Final = ("service", "@service", "dash")
 _SYMBOLS: Final = ("x", "diamond", "triangle-up", "square", "star", "cross", "circle", "hourglass")
 _LONGEST_TEXT: Final = 120
+_SHARE_PER_LETTER: Final = 0.009
+"""Of a chart's width, on a wide screen."""
 _LONG_RUN_S: Final = 7200
 _TICKS_S: Final = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _FRACTIONS: Final = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
@@ -53,8 +55,9 @@ def course_of_run(
         "yaxis": _axis("users", [middle + tall + 0.04, 1]),
         "yaxis2": _axis("TCP connections", [tall + (0.05 if lanes else 0), middle + tall - 0.02]),
         "shapes": [_boundary(phase) for phase in phases],
-        "annotations": [_phase_name(phase) for phase in phases],
-        "margin": {"t": 56},
+        "annotations": [name for phase in phases if (name := _phase_name(phase, length_s))],
+        "margin": {"t": 24},
+        "hovermode": "closest" if lanes else "x unified",
     }
     if lanes:
         layout["yaxis3"] = {"domain": [0, tall], "type": "category", "showgrid": True, "ticks": ""}
@@ -156,6 +159,7 @@ def heat_map(times: Times, step_s: float, length_s: float) -> Figure:
         "data": [trace],
         "layout": {
             "height": 300,
+            "hovermode": "closest",
             "xaxis": time_axis(length_s) | {"showgrid": False},
             "yaxis": _decades(10**9, 0) | {"title": {"text": "response, ms"}, "showgrid": False},
         },
@@ -266,8 +270,13 @@ def _boundary(phase: Phase) -> Figure:
     return {"type": "line", **at, "line": {"color": "@rule", "width": 1, "dash": "dot"}}
 
 
-def _phase_name(phase: Phase) -> Figure:
+def _phase_name(phase: Phase, length_s: float) -> Figure | None:
+    """The name over a phase that is long enough for it; ``name`` says whether also on a narrow screen."""
+    share = ((phase.ended_s or length_s) - phase.started_s) / length_s
+    if share < _SHARE_PER_LETTER * len(phase.name):
+        return None
     return {
+        "name": "narrow" if share > 3 * _SHARE_PER_LETTER * len(phase.name) else "wide",
         "x": phase.started_s,
         "y": 1,
         "yref": "paper",
@@ -275,7 +284,6 @@ def _phase_name(phase: Phase) -> Figure:
         "xanchor": "left",
         "text": shown_text(phase.name),
         "showarrow": False,
-        "textangle": -35,
         "font": {"size": 11, "color": "@muted"},
     }
 

@@ -1,4 +1,4 @@
-"""A self-contained page: style, charts and their library inside it, and nothing that it could ask a network for.
+"""A page that holds its style, its charts and their library, and asks no network for anything.
 
 The page's own policy (Content-Security-Policy) lets a browser run the two scripts whose digests it names and
 load nothing at all, so text from outside stays text even if it were not escaped.

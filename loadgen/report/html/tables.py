@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from loadgen.measure import threshold
 from loadgen.measure.columns import COLUMNS, PARTS
-from loadgen.measure.threshold import Threshold
+from loadgen.measure.threshold import ThresholdResult
 from loadgen.report.html.markup import Cell, Markup, Table, cell, element, joined
 from loadgen.report.html.run_series import FailureTimes
 from loadgen.report.layout import DIFFERS, NO_FIGURE, three_digits
@@ -180,16 +179,16 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
     return found.render()
 
 
-def thresholds(wanted: Sequence[Threshold], document: Mapping[str, object]) -> Markup:
-    """Every threshold with the value that was measured."""
-    found = Table("Thresholds", ["", "threshold", "measured"], 2)
-    for each in wanted:
-        value = each.value_in(document)
-        broken = each.broken_by(document)
+def thresholds(results: Sequence[ThresholdResult]) -> Markup:
+    """Every threshold with the value that was measured, over windows that of the worst one."""
+    found = Table("Thresholds", ["", "threshold", "measured", "worst from", "until"], 2)
+    for each in results:
+        value = NO_FIGURE if each.measured is None else f"{each.measured:,.6g}"
         found.row(
-            mark("does not hold" if broken else "holds", good=not broken),
-            cell(str(each), "code"),
-            cell(NO_FIGURE if value is None else f"{value:,.6g}", "figure bad" if broken else "figure"),
+            mark("holds" if each.held else "does not hold", good=each.held),
+            cell(each.text, "code"),
+            cell(value, "figure" if each.held else "figure bad"),
+            *(NO_FIGURE if at is None else moment(at) for at in (each.worst_from_s, each.worst_until_s)),
         )
     return found.render()
 
@@ -233,8 +232,3 @@ def pairs(caption: str, lines: Mapping[str, object]) -> Markup:
     """Names and what they are, one a line."""
     terms = (joined((element("dt", name), element("dd", value))) for name, value in lines.items())
     return element("dl", *terms, class_="pairs", aria_label=caption)
-
-
-def own_thresholds(campaign: Campaign) -> tuple[Threshold, ...]:
-    """What the campaign wants to hold at the end."""
-    return threshold.parse_all(campaign.threshold)

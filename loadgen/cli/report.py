@@ -1,0 +1,41 @@
+"""``loadgen report``: the report of a run again, from the files that it left."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from loadgen.cli.debug import debug_option
+from loadgen.cli.output import reader_may_leave
+from loadgen.measure.store import ResultsError
+from loadgen.report import recorded, text
+from loadgen.report.html import document
+
+_EPILOG: Final = """\b
+Examples:
+  loadgen report results/20260726T120000Z-quickstart
+  loadgen report results/20260726T120000Z-quickstart --html
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--html", "as_html", is_flag=True, help="Write report.html into the run's folder instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead.")
+@debug_option
+def report(run: Path, *, as_html: bool, as_json: bool) -> None:
+    """Report on RUN, a folder of results, again; of a run that was killed, on whatever is there."""
+    if as_html and as_json:
+        raise click.UsageError("--html and --json are two reports: ask for one")
+    try:
+        found = recorded.read(run)
+    except ResultsError as error:
+        raise click.UsageError(str(error)) from None
+    with reader_may_leave():
+        if as_html:
+            click.echo(document.write(found))
+        elif as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(found.summary), indent=2))
+        else:
+            text.show(found.summary, run)
