@@ -8,7 +8,9 @@ import click
 import msgspec
 
 from loadgen.capacity import found_text
+from loadgen.capacity import gap as gap_table
 from loadgen.cli.campaign_options import (
+    DEFAULT_CAMPAIGN,
     campaign_options,
     choose_campaign,
     own_groups,
@@ -18,16 +20,21 @@ from loadgen.cli.debug import debug_option
 from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
-from loadgen.engine.capacity_run import find_capacity
+from loadgen.engine.capacity_run import Found, find_capacity
 from loadgen.engine.climb import Aim
+from loadgen.engine.gap_run import measure_gap
 from loadgen.errors import ProfileError
 from loadgen.workload.duration import Duration
+
+GAP_CAMPAIGN: Final = "gap"
+GAP_PLATEAU_S: Final = 0.5
 
 _EPILOG: Final = """\b
 Examples:
   loadgen capacity --topology white-paper --limit-scale 0.002 --startup off
   loadgen capacity my-campaign.toml --threshold 'operations.send_message.response_ms.p95 < 1000' --plateau 60s
   loadgen capacity my-campaign.toml --target https://mail.example.org --users-file users.csv --step 50
+  loadgen capacity --gap
 """
 
 
@@ -49,11 +56,16 @@ Examples:
 )
 @click.option(
     "--plateau",
-    default=str(Duration(Aim().plateau_s)),
-    show_default=True,
-    help="How long each number of users is held and judged.",
+    help=f"How long each number of users is held and judged; default: {Duration(Aim().plateau_s)}, of --gap "
+    f"{Duration(GAP_PLATEAU_S)}.",
 )
 @click.option("--hold-only", is_flag=True, help="Users hold their connections and do no work.")
+@click.option(
+    "--gap",
+    is_flag=True,
+    help="Measure each client type alone beside LoadGen's, connections only; default CAMPAIGN: "
+    f"'{GAP_CAMPAIGN}'.",
+)
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print capacity.json instead of the answer as text.")
 @debug_option
@@ -69,8 +81,9 @@ def capacity(
     profile: str | None,
     ceiling: int | None,
     step: int | None,
-    plateau: str,
+    plateau: str | None,
     hold_only: bool,
+    gap: bool,
     as_json: bool,
     **options: object,
 ) -> None:
@@ -78,11 +91,17 @@ def capacity(
 
     Groups of users are shares: their number is what is looked for. The exit code is 0 when it was found.
     """
-    chosen = choose_campaign(campaign, own_groups(groups, users, client, profile), options)
-    aim = Aim(ceiling=ceiling, step=step or 0, plateau_s=_plateau_s(plateau), hold_only=hold_only)
+    own = own_groups(groups, users, client, profile)
+    chosen = choose_campaign(campaign, own, options, GAP_CAMPAIGN if gap else DEFAULT_CAMPAIGN)
+    aim = Aim(
+        ceiling=ceiling,
+        step=step or 0,
+        plateau_s=_plateau_s(plateau) if plateau else GAP_PLATEAU_S if gap else Aim().plateau_s,
+        hold_only=hold_only,
+    )
     with progress_display(chosen.name) as display:
-        found = asyncio.run(
-            find_capacity(
+        result = asyncio.run(
+            (measure_gap if gap else find_capacity)(
                 chosen,
                 aim,
                 target,
@@ -91,12 +110,15 @@ def capacity(
                 command=repeat_command(sys.argv[1:]),
             )
         )
+    found = result.capacity if isinstance(result, Found) else result
     with reader_may_leave():
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(found.capacity), indent=2))
+            click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        elif isinstance(result, Found):
+            found_text.show(result.capacity, result.folder)
         else:
-            found_text.show(found.capacity, found.folder)
-    ctx.exit(found.capacity.exit_code)
+            gap_table.show(result)
+    ctx.exit(found.exit_code)
 
 
 def _plateau_s(text: str) -> float:

@@ -1,0 +1,69 @@
+"""Both views of one topology, measured: a search for each client type alone, LoadGen's first."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from loadgen.capacity.gap import Gap, GapRow, gap_of, is_loadgens, row_of
+from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE
+from loadgen.engine.capacity_run import find_capacity
+from loadgen.engine.climb import Aim
+from loadgen.engine.tally import Progress
+from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREACHABLE
+from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
+
+LOADGENS_CLIENT: Final = "loadgen-2007-online"
+"""Stands for LoadGen where a campaign has none of its types: they all open the same."""
+_FEWEST: Final = RECIPIENTS_PER_MESSAGE + 1
+_ENDS_ALL: Final = (EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREACHABLE)
+
+
+async def measure_gap(
+    campaign: Campaign,
+    aim: Aim,
+    target: str,
+    *,
+    say: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+    command: str = "",
+) -> Gap:
+    """How many users of each client type of the campaign fit, and how many of LoadGen's.
+
+    Users only hold their connections. With ``startup = on`` everything is measured twice: steady, and with
+    what only starting needs. Errors are those of :func:`~loadgen.engine.capacity_run.find_capacity`.
+    """
+    aim = msgspec.structs.replace(aim, hold_only=True)
+    rows: list[GapRow] = []
+    for startup in ("off", "on") if campaign.startup == "on" else ("off",):
+        for group, kind in one_of_each(campaign):
+            say(f"{kind.client.name}, start-up {startup}")
+            alone = msgspec.structs.replace(
+                campaign,
+                name=f"{campaign.name}-{kind.client.name}-{'starting' if startup == 'on' else 'steady'}",
+                groups=(group,),
+                startup=startup,
+            )
+            found = await find_capacity(alone, aim, target, say=say, on_progress=on_progress, command=command)
+            rows.append(row_of(kind.client, found.capacity, str(found.folder)))
+            if found.capacity.exit_code in _ENDS_ALL:
+                return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows)
+    return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows)
+
+
+def one_of_each(campaign: Campaign) -> list[tuple[Group, UserGroup]]:
+    """A group of each client type, LoadGen's first; only one of LoadGen's, and one in any case."""
+    with_loadgens = (
+        *campaign.groups,
+        *(msgspec.structs.replace(group, client=LOADGENS_CLIENT) for group in campaign.groups[:1]),
+    )
+    groups = tuple(msgspec.structs.replace(group, users=_FEWEST) for group in with_loadgens)
+    pairs = zip(groups, groups_of(msgspec.structs.replace(campaign, groups=groups)), strict=True)
+    loadgens: list[tuple[Group, UserGroup]] = []
+    real: dict[str, tuple[Group, UserGroup]] = {}
+    for group, kind in pairs:
+        if is_loadgens(kind.client):
+            loadgens.append((group, kind))
+        else:
+            real.setdefault(kind.client.name, (group, kind))
+    return [*loadgens[:1], *real.values()]
