@@ -15,6 +15,7 @@ FLOORS = (
     "loadgen.__main__",
     "loadgen.cli",
     "loadgen.engine",
+    "loadgen.compare",
     "loadgen.check",
     "loadgen.capacity",
     "loadgen.report",

@@ -158,18 +158,7 @@ def parse(text: str) -> Threshold:
     if match is None:
         form = "'path op number over 60s' (or m, h)" if " over" in text else "'path op number'"
         raise ProfileError(f"{text!r} is not {form}, where op is one of {' '.join(OPERATORS)}")
-    branch, steps = PATHS, match["path"].split(".")
-    for depth, step in enumerate(steps):
-        below = branch.get(step, branch.get(_ANY))
-        if below is None:
-            where = ".".join(steps[:depth]) or "the summary"
-            allowed = f"allowed: {', '.join(branch)}" if branch else "it is a number"
-            raise ProfileError(f"{text!r}: {where} has no {step!r}; {allowed}{_nearest(match['path'])}")
-        branch = below
-    if branch:
-        raise ProfileError(
-            f"{text!r}: {match['path']} is not a number; go on with one of: {', '.join(branch)}"
-        )
+    check_path(match["path"], text)
     over_s = float(match["length"]) * _UNITS_S[match["unit"]] if match["length"] else None
     if over_s == 0:
         raise ProfileError(f"{text!r}: a window must be longer than 0s")
@@ -178,8 +167,25 @@ def parse(text: str) -> Threshold:
     return Threshold(match["path"], match["op"], float(match["number"]), over_s or 0.0)
 
 
-def _nearest(path: str) -> str:
-    near = get_close_matches(path, _all_paths(PATHS), 1)
+def check_path(path: str, text: str, tree: Mapping[str, Any] = PATHS) -> None:
+    """Sees whether ``tree`` has a number of this path; raises :class:`~loadgen.errors.ProfileError`.
+
+    ``text`` is what the path was found in.
+    """
+    branch, steps = tree, path.split(".")
+    for depth, step in enumerate(steps):
+        below = branch.get(step, branch.get(_ANY))
+        if below is None:
+            where = ".".join(steps[:depth]) or "the summary"
+            allowed = f"allowed: {', '.join(branch)}" if branch else "it is a number"
+            raise ProfileError(f"{text!r}: {where} has no {step!r}; {allowed}{_nearest(path, tree)}")
+        branch = below
+    if branch:
+        raise ProfileError(f"{text!r}: {path} is not a number; go on with one of: {', '.join(branch)}")
+
+
+def _nearest(path: str, tree: Mapping[str, Any]) -> str:
+    near = get_close_matches(path, _all_paths(tree), 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
