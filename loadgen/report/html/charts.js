@@ -18,7 +18,7 @@
   // Few slow operations among thousands of fast ones show on a logarithmic scale alone.
   const onLogScale = (trace) => {
     const most = Math.max(...trace.z.map((row) => Math.max(...row)));
-    const marks = [1, 10, 100, 1000, 10000, 100000].filter((mark) => mark <= most);
+    const marks = [1, 10, 100, 1000, 10000, 100000].filter((mark) => mark < most / 2).concat(most);
     return {
       ...trace,
       customdata: trace.z,
@@ -55,7 +55,7 @@
         plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif", size: 12, color: colour("text") },
         hoverlabel: { bgcolor: colour("raised"), bordercolor: colour("rule"), font: { color: colour("text") } },
-        legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { size: 12 } },
+        legend: { orientation: "h", x: 0, y: -56 / (layout.height - 64), yanchor: "top", font: { size: 12 } },
         ...layout,
         annotations: layout.annotations?.filter(({ name }) => name === "narrow" || !narrow.matches),
         margin: { l: 8, r: 8, t: 12, b: 8, ...layout.margin },

@@ -12,7 +12,7 @@ from loadgen.report.html.latency_series import LatencySeries, Times
 from loadgen.report.html.markup import Markup, element, joined
 from loadgen.report.html.page import Page
 from loadgen.report.html.run_series import RunSeries
-from loadgen.report.html.verdict import SIGNS, headline_figures, sentence
+from loadgen.report.html.verdict import REASONS_IN_A_SENTENCE, SIGNS, headline_figures, sentence
 from loadgen.report.layout import DIFFERS, NO_FIGURE
 from loadgen.report.recorded import Recorded
 from loadgen.report.summary import IDLE_AT_LEAST_S
@@ -193,7 +193,7 @@ class Report:
                 "No thresholds of its own: the run passes if no operation failed or was skipped, no user was "
                 "refused, no connection was lost, and all counts of connections are as expected."
             )
-        if summary.verdict != "PASS" and summary.reasons:
+        if len(summary.reasons) > REASONS_IN_A_SENTENCE:
             yield element("h3", "Why it is not PASS")
             yield element("ul", *(element("li", reason) for reason in summary.reasons))
 
@@ -225,7 +225,7 @@ class Report:
         campaign = self._recorded.campaign
         yield tables.health(self._summary.generator, campaign)
         yield self._page.chart(
-            "generator",
+            "generator-health",
             "Lag and busiest event loop",
             "While both stay below their dashed bounds, times are the target's and not the generator's.",
             {

@@ -23,6 +23,11 @@ Figure = dict[str, Any]
 RESPONSE: Final = ("response", "@response", "solid")
 SERVICE: Final = ("service", "@service", "dash")
 _SYMBOLS: Final = ("x", "diamond", "triangle-up", "square", "star", "cross", "circle", "hourglass")
+_COLOURS: Final = {
+    "reconnected": "@good",
+    **dict.fromkeys(("failure", "log_on_failed", "connection_lost", "worker_lost", "bug"), "@bad"),
+}
+"""Of events; all others are warnings."""
 _LONGEST_TEXT: Final = 120
 _SHARE_PER_LETTER: Final = 0.009
 """Of a chart's width, on a wide screen."""
@@ -60,7 +65,7 @@ def course_of_run(
         "hovermode": "closest" if lanes else "x unified",
     }
     if lanes:
-        layout["yaxis3"] = {"domain": [0, tall], "type": "category", "showgrid": True, "ticks": ""}
+        layout["yaxis3"] = {"domain": [0, tall], "type": "category", "autorange": "reversed", "ticks": ""}
     return {"data": [*users, expected, *counted, *lanes], "layout": layout}
 
 
@@ -189,7 +194,12 @@ def layers(set_up: Mapping[str, Latency]) -> Figure:
                 "name": figure,
                 "x": values,
                 "y": measured,
-                "marker": {"color": "@response", "symbol": symbol, "size": 10, "line": {"width": 2}},
+                "marker": {
+                    "color": "@response",
+                    "symbol": symbol,
+                    "size": 10,
+                    "line": {"width": 2, "color": "@response"},
+                },
                 "hovertemplate": "%{x:,.3~r} ms",
             }
         )
@@ -247,18 +257,20 @@ def shown_text(text: str) -> str:
 def _lanes(marks: Mapping[str, Marks], step_s: float) -> Iterator[Figure]:
     for place, (kind, events) in enumerate(marks.items()):
         steps = sorted(events.counts)
+        name = shown_text(kind.replace("_", " "))
         yield {
             "type": "scatter",
             "mode": "markers",
-            "name": shown_text(kind.replace("_", " ")),
+            "name": name,
             "x": [_round((step + 0.5) * step_s) for step in steps],
-            "y": [shown_text(kind.replace("_", " "))] * len(steps),
+            "y": [name] * len(steps),
             "yaxis": "y3",
             "customdata": [[events.counts[step], shown_text(events.texts[step])] for step in steps],
             "marker": {
-                "color": "@bad" if place % 2 == 0 else "@warn",
+                "color": _COLOURS.get(kind, "@warn"),
                 "symbol": _SYMBOLS[place % len(_SYMBOLS)],
-                "size": [min(16, 7 + 2 * math.log10(events.counts[step])) for step in steps],
+                "opacity": 1,
+                "size": [min(16, 7 + 2 * math.log10(max(1, events.counts[step]))) for step in steps],
             },
             "hovertemplate": "%{customdata[0]:,} times: %{customdata[1]}",
             "showlegend": False,

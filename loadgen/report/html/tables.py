@@ -181,14 +181,16 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
 
 def thresholds(results: Sequence[ThresholdResult]) -> Markup:
     """Every threshold with the value that was measured, over windows that of the worst one."""
-    found = Table("Thresholds", ["", "threshold", "measured", "worst from", "until"], 2)
+    over_windows = any(each.worst_from_s is not None for each in results)
+    when = ["worst from", "until"] if over_windows else []
+    found = Table("Thresholds", ["", "threshold", "measured", *when], 2)
     for each in results:
         value = NO_FIGURE if each.measured is None else f"{each.measured:,.6g}"
         found.row(
             mark("holds" if each.held else "does not hold", good=each.held),
             cell(each.text, "code"),
             cell(value, "figure" if each.held else "figure bad"),
-            *(NO_FIGURE if at is None else moment(at) for at in (each.worst_from_s, each.worst_until_s)),
+            *(moment(at) for at in (each.worst_from_s, each.worst_until_s) if over_windows),
         )
     return found.render()
 
