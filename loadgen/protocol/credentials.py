@@ -2,9 +2,8 @@
 
 from functools import lru_cache
 
+from Cryptodome.Hash import MD4
 from msgspec import Struct
-
-from loadgen.protocol.md4 import md4
 
 
 class Credentials(Struct, frozen=True, gc=False):
@@ -33,4 +32,4 @@ class Credentials(Struct, frozen=True, gc=False):
 
 @lru_cache(maxsize=1 << 16)
 def _nt_hash(password: str) -> bytes:
-    return md4(password.encode("utf-16-le"))
+    return MD4.new(password.encode("utf-16-le")).digest()  # noqa: S303 - NTLM is what it is
