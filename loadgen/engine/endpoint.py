@@ -55,7 +55,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     Raises :class:`~loadgen.errors.ProfileError` for what the user has to put right, and
     :class:`~loadgen.errors.PeerError` if the accounts cannot be discovered.
     """
-    host, port, tls = _parts(url)
+    host, port, tls = parts_of(url)
     addresses = await _addresses(host, port, campaign.resolve)
     require_permission(campaign, url, addresses)
     settings = tls_settings(campaign)
@@ -161,7 +161,7 @@ def _password() -> str:
     return getpass.getpass("Password of all accounts: ")
 
 
-def _parts(url: str) -> tuple[str, int, bool]:
+def parts_of(url: str) -> tuple[str, int, bool]:
     """Host, port and whether TLS is spoken; raises :class:`~loadgen.errors.ProfileError`."""
     try:
         parts = urlsplit(url)
@@ -177,6 +177,18 @@ def _parts(url: str) -> tuple[str, int, bool]:
 
 async def _addresses(host: str, port: int, resolve: Sequence[str]) -> tuple[str, ...]:
     """The IP addresses of the target: those given for it, or else those of the system's resolver."""
+    given = given_addresses(host, resolve)
+    if given:
+        return given
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise TransportError(f"{host}: {error.strerror}; if it has no name yet, give resolve") from None
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def given_addresses(host: str, resolve: Sequence[str]) -> tuple[str, ...]:
+    """The addresses that ``resolve`` gives the target; () if it says nothing at all."""
     given: list[str] = []
     for text in resolve:
         name, equals, address = text.partition("=")
@@ -186,15 +198,9 @@ async def _addresses(host: str, port: int, resolve: Sequence[str]) -> tuple[str,
             equals = ""
         if not equals:
             raise ProfileError(f"resolve: {text!r} is not name=address")
-    if given:
-        return tuple(dict.fromkeys(given))
-    if resolve:
+    if resolve and not given:
         raise ProfileError(f"resolve: no address for {host}, which is the target")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise TransportError(f"{host}: {error.strerror}; if it has no name yet, give resolve") from None
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    return tuple(dict.fromkeys(given))
 
 
 def _counters(addresses: Sequence[str], port: int) -> dict[str, Counter]:
