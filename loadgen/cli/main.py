@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from loadgen.cli.capacity import capacity
+from loadgen.cli.check import check
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.mock import mock
 from loadgen.cli.plan import plan
@@ -31,6 +32,7 @@ Examples:
   loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
   loadgen capacity --limit-scale 0.002 --topology white-paper      how many fit
   loadgen report results/RUN --html    the report of a run again
+  loadgen check https://mail.example.org --user alice@example.org
   loadgen plan --users 10000           what they cost, and which limit comes first
   loadgen mock --users 500             serve a mock organisation until interrupted
   loadgen profiles list                what there is to choose from
@@ -71,7 +73,7 @@ def main() -> None:
     """
 
 
-for command in (run, capacity, report, plan, mock, profiles, users):
+for command in (run, check, capacity, report, plan, mock, profiles, users):
     main.add_command(command)
 
 

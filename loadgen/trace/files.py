@@ -17,18 +17,20 @@ Clock = Callable[[], float]
 
 
 @contextmanager
-def writing(tracer: Tracer, text: Path, pcap: Path, clock: Clock = time.time) -> Iterator[None]:
-    """All that ``tracer`` hears goes into both files; raises :class:`~loadgen.errors.ProfileError`."""
+def writing(tracer: Tracer, text: Path | None, pcap: Path | None, clock: Clock = time.time) -> Iterator[None]:
+    """All that ``tracer`` hears goes into these files; raises :class:`~loadgen.errors.ProfileError`."""
     with ExitStack() as stack:
         try:
-            lines = stack.enter_context(text.open("w", encoding="utf-8"))
-            packets = stack.enter_context(pcap.open("wb"))
+            lines = stack.enter_context(text.open("w", encoding="utf-8")) if text else None
+            packets = stack.enter_context(pcap.open("wb")) if pcap else None
         except OSError as error:
             raise ProfileError(f"trace: {error.filename}: {error.strerror}") from None
-        tracer.listeners.append(TextTrace(lines, clock).write)
-        capture = PcapTrace(packets, clock)
-        tracer.byte_listeners.append(capture.write)
-        tracer.pdu_listeners.append(capture.write_pdu)
+        if lines is not None:
+            tracer.listeners.append(TextTrace(lines, clock).write)
+        if packets is not None:
+            capture = PcapTrace(packets, clock)
+            tracer.byte_listeners.append(capture.write)
+            tracer.pdu_listeners.append(capture.write_pdu)
         yield
 
 

@@ -8,12 +8,14 @@ import socket
 import ssl
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from functools import cache, lru_cache
-from typing import Final
+from typing import Final, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256, Hash
+from msgspec import Struct
 
 from loadgen.client.account import RpcProxy
 from loadgen.client.tls_settings import TlsSettings
@@ -213,3 +215,34 @@ def end_point(der: bytes) -> bytes:
     digest = Hash(algorithm)
     digest.update(der)
     return b"tls-server-end-point:" + digest.finalize()
+
+
+class TlsSeen(Struct, frozen=True):
+    """What a server agreed to and showed; ``names`` and ``ends`` are those of its certificate."""
+
+    version: str
+    cipher: str
+    names: str
+    ends: datetime | None
+
+
+async def look_at_tls(proxy: RpcProxy, timeout_s: float) -> TlsSeen:
+    """A handshake for its own sake; raises :class:`~loadgen.errors.PeerError`."""
+    (sock,) = await connect(proxy, 1, f"{proxy.host}:{proxy.port}", timeout_s)
+    onlooker = _Onlooker()
+    with sock:
+        await start_tls(proxy, lambda: onlooker, sock, timeout_s)
+        tls = onlooker.transport.get_extra_info("ssl_object")
+        certificate = _load(tls.getpeercert(binary_form=True) or b"")
+        version, cipher = tls.version() or "", (tls.cipher() or ("",))[0]
+        onlooker.transport.abort()
+    if certificate is None:
+        return TlsSeen(version, cipher, "no name at all", None)
+    return TlsSeen(version, cipher, _names(certificate), certificate.not_valid_after_utc)
+
+
+class _Onlooker(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)

@@ -1,0 +1,251 @@
+"""A check from beginning to end: what can be tried is tried, whatever else fails."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from loadgen.check.journal import Journal
+from loadgen.check.network import look_up, reach, try_tls
+from loadgen.check.opening import Opener
+from loadgen.check.result import STEPS, Result
+from loadgen.check.services import (
+    OpenMailbox,
+    WrongServer,
+    ask_referral,
+    connect_store,
+    count_inbox,
+    leave,
+    log_on,
+    look_in_directory,
+    open_public_folders,
+    server_name,
+)
+from loadgen.check.sight import Sight
+from loadgen.check.subject import Subject
+from loadgen.client.account import RpcProxy
+from loadgen.client.autodiscover import Autodiscover, Discovery
+from loadgen.client.dialect import UNKNOWN, Dialect, name_by_version
+from loadgen.client.http_fetch import HttpFetch
+from loadgen.client.transport import VirtualConnection
+from loadgen.errors import PeerError, RemoteProtocolError
+from loadgen.protocol.http_authentication import candidates
+from loadgen.trace.tracer import Tracer
+from loadgen.wire import emsmdb, nspi, rfr
+from loadgen.workload import library
+
+MOST_REDIRECTS: Final = 3
+_RPC_STEPS: Final = tuple(STEPS)[tuple(STEPS).index("http") :]
+_STORE: Final = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)
+
+
+async def check(subject: Subject, tracer: Tracer) -> Result:
+    """Takes every step for ``subject``; ``tracer`` hears all that is said.
+
+    Raises :class:`~loadgen.errors.ProfileError` for what the user has to put right before anything is asked.
+    """
+    checkup = _Checkup(subject, tracer)
+    await checkup.take()
+    return checkup.result()
+
+
+class _Checkup:
+    def __init__(self, subject: Subject, tracer: Tracer) -> None:
+        options = replace(
+            subject.options,
+            tap=tracer,
+            connect_timeout_s=subject.timeout_s,
+            call_timeout_s=subject.timeout_s,
+            establishment_timeout_s=subject.timeout_s,
+        )
+        self._subject = replace(subject, options=options)
+        self._account = subject.account
+        self._tracer = tracer
+        self._sight = Sight()
+        tracer.listeners.append(self._sight.listen)
+        tried = tuple(candidate.name.lower() for candidate in candidates(options.auth))
+        self._journal = Journal(tried, tracer)
+        self._dialect = Dialect()
+        self._sent_to = ""
+        """Where the store that was asked last says that the mailbox is."""
+
+    def result(self) -> Result:
+        """What has become of it."""
+        seen = self._sight.seen()
+        steps = tuple(
+            replace(step, detail=_http_detail(seen.scheme_used, seen.schemes_offered))
+            if step.name == "http" and step.outcome == "passed"
+            else step
+            for step in self._journal.steps
+        )
+        return Result(
+            target=self._subject.target,
+            user=self._account.credentials.name,
+            mailbox=self._account.smtp,
+            passed=not any(step.outcome == "failed" for step in steps),
+            steps=steps,
+            seen=seen,
+        )
+
+    async def take(self) -> None:
+        """All steps, the ones that the network allows."""
+        proxy = await self._reach()
+        await self._discover(proxy)
+        if proxy is None:
+            self._journal.skipped(_RPC_STEPS, "the web server cannot be reached")
+            return
+        proxy = replace(proxy, path=self._dialect.path)
+        opener = Opener(replace(self._subject, account=self._account), proxy, self._journal)
+        server = self._account.home_server or self._subject.rpc_server or self._subject.host
+        self._sight.schemes_offered = await opener.offered(server, self._dialect.ports.referral)
+        directory_server = await self._refer(opener, server)
+        await self._look_in_directory(opener, directory_server)
+        await self._open_mailbox(opener, server)
+        await self._open_public_folders(opener)
+        await opener.finish()
+
+    async def _reach(self) -> RpcProxy | None:
+        """The target, if it can be talked to."""
+        journal, subject = self._journal, self._subject
+        addresses = await journal.run("dns", look_up(subject))
+        if not addresses:
+            journal.skipped(("tcp", "tls"), f"{subject.host} has no address")
+            return None
+        proxy = RpcProxy(
+            subject.host, subject.port, subject.tls, addresses, tls_settings=subject.tls_settings
+        )
+        reached = await journal.run("tcp", reach(proxy, subject.timeout_s))
+        if not reached:
+            journal.skipped(("tls",), "no TCP connection")
+            return None
+        proxy = replace(proxy, addresses=reached)
+        if not subject.tls:
+            journal.skipped(("tls",), "the target is http://")
+            return proxy
+        return proxy if await journal.run("tls", try_tls(proxy, subject.timeout_s)) else None
+
+    async def _discover(self, proxy: RpcProxy | None) -> None:
+        """Completes the account, and decides how the server is to be talked to."""
+        subject, journal = self._subject, self._journal
+        where, version = subject.autodiscover, (0, 0, 0)
+        if where == "off":
+            journal.skipped(("autodiscover",), "switched off")
+        elif where == "target" and proxy is None:
+            journal.skipped(("autodiscover",), "the web server cannot be reached")
+        else:
+            found = await journal.run("autodiscover", self._ask_autodiscover(where, proxy))
+            if found is not None:
+                self._account = found.complete(self._account)
+                version = found.settings.server_version
+        name = subject.dialect or name_by_version(version)
+        self._dialect = library.read("dialect", name, Dialect)
+        self._sight.dialect = name
+        told = "Autodiscover tells version " + ".".join(map(str, version))
+        self._sight.dialect_reason = (
+            "chosen"
+            if subject.dialect
+            else told
+            if name != UNKNOWN
+            else "nothing says what server it is, so the most tolerant one"
+        )
+
+    async def _ask_autodiscover(self, where: str, proxy: RpcProxy | None) -> tuple[Discovery, str]:
+        subject = self._subject
+        scheme = "https" if subject.tls else "http"
+        target = f"{scheme}://{subject.host}:{subject.port}"
+        addresses = {subject.host: proxy.addresses} if proxy is not None else {}
+        fetch = HttpFetch(
+            self._account.credentials,
+            subject.tls_settings,
+            subject.options.auth,
+            addresses,
+            tap=self._tracer,
+        )
+        url = {"target": target, "domain": ""}.get(where, where)
+        found = await Autodiscover(fetch).find(self._account.smtp, url)
+        return found, f"{found.settings.server or 'no server'} by {found.url}"
+
+    async def _refer(self, opener: Opener, server: str) -> str:
+        """Whom to ask about the directory; without an answer the same server."""
+        connection = await opener.open("referral", server, self._dialect.ports.referral, (rfr.INTERFACE,))
+        if connection is None:
+            self._journal.skipped(("referral",), "no connection to the referral service")
+            return server
+        if not self._account.legacy_dn:
+            self._journal.skipped(("referral",), "it asks for the DN, which is not known")
+            return server
+        return await self._journal.run("referral", ask_referral(connection, self._account)) or server
+
+    async def _look_in_directory(self, opener: Opener, server: str) -> None:
+        connection = await opener.open("directory", server, self._dialect.ports.directory, (nspi.INTERFACE,))
+        if connection is None:
+            self._journal.skipped(("directory",), "no connection to the directory")
+            return
+        completed = await self._journal.run("directory", look_in_directory(connection, self._account))
+        self._account = completed or self._account
+
+    async def _open_mailbox(self, opener: Opener, server: str) -> None:
+        connection = await opener.open("store", server, self._dialect.ports.store, _STORE)
+        if connection is None:
+            self._journal.skipped(("mailbox", "inbox"), "no connection to the mailbox store")
+            return
+        if not self._account.legacy_dn:
+            why = "neither users file nor Autodiscover nor directory tells the DN"
+            self._journal.skipped(("mailbox", "inbox"), why)
+            return
+        mailbox = await self._journal.run("mailbox", self._log_on(connection, server))
+        if mailbox is None and self._sent_to:
+            mailbox = await self._follow(opener, server)
+        if mailbox is None:
+            self._journal.skipped(("inbox",), "the mailbox is not open")
+            return
+        await self._journal.run("inbox", count_inbox(mailbox))
+        await leave(mailbox)
+
+    async def _log_on(self, connection: VirtualConnection, server: str) -> tuple[OpenMailbox, str]:
+        store, self._sight.server_version = await connect_store(connection, self._account)
+        self._sent_to = ""
+        try:
+            mailbox = await log_on(store, self._account, server)
+        except WrongServer as error:
+            self._sent_to = error.server
+            raise
+        return mailbox, f"{self._account.display_name or self._account.smtp} on {server}"
+
+    async def _follow(self, opener: Opener, server: str) -> OpenMailbox | None:
+        """The mailbox where servers say that it is; its step has failed already, for it was not here."""
+        way = [server]
+        try:
+            while True:
+                server = self._sent_to
+                way.append(server)
+                if server in way[:-1] or len(way) > MOST_REDIRECTS:
+                    raise RemoteProtocolError(f"the mailbox redirects in a circle: {', '.join(way)}")
+                connection = await opener.open_quietly(server, self._dialect.ports.store, _STORE)
+                try:
+                    mailbox, _ = await self._log_on(connection, server)
+                except WrongServer:
+                    continue
+                return mailbox
+        except PeerError as error:
+            self._journal.failed("mailbox", error, 0.0)
+            return None
+
+    async def _open_public_folders(self, opener: Opener) -> None:
+        steps = ("rts_public_folders", "bind_public_folders", "public_folders")
+        account = self._account
+        if not self._dialect.public_folders:
+            self._journal.skipped(steps, f"dialect {self._dialect.name} has no store for them")
+            return
+        if not account.public_server or not account.legacy_dn:
+            self._journal.skipped(steps, "the account has no public folder server")
+            return
+        server = server_name(account.public_server)
+        connection = await opener.open("public_folders", server, self._dialect.ports.store, _STORE)
+        if connection is None:
+            self._journal.skipped(steps, "no connection to the public folder store")
+            return
+        await self._journal.run("public_folders", open_public_folders(connection, account))
+
+
+def _http_detail(used: str, offered: tuple[str, ...]) -> str:
+    return f"{used or 'anonymous'} taken; offered: {', '.join(offered) or 'nothing'}"

@@ -1,0 +1,119 @@
+"""Who is checked where: the words of ``loadgen check`` as a subject, with a mock of its own if asked."""
+
+import getpass
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from loadgen.check.subject import Subject
+from loadgen.client import users_file
+from loadgen.client.account import Account
+from loadgen.client.users_file import PASSWORD_VARIABLE
+from loadgen.engine.endpoint import given_addresses, parts_of
+from loadgen.engine.security import connection_options, secured, tls_settings
+from loadgen.engine.target import Target, open_target
+from loadgen.errors import ProfileError
+from loadgen.workload.campaign import Campaign, Group, Population, groups_of
+
+_MOCK_USERS: Final = 20
+_CLIENT: Final = "outlook2007-online-anywhere"
+
+
+@asynccontextmanager
+async def open_subject(
+    target: str, campaign: Campaign, user: str, mailbox: str, say: Callable[[str], None]
+) -> AsyncIterator[Subject]:
+    """What is to be checked: ``user``, or the first of the campaign's users file, at ``target``.
+
+    Raises :class:`~loadgen.errors.ProfileError`, for a mock also
+    :class:`~loadgen.errors.TransportError`.
+    """
+    if target.lower().startswith(("https://", "http://")):
+        host, port, tls = parts_of(target)
+        yield Subject(
+            target=target,
+            host=host,
+            port=port,
+            tls=tls,
+            account=_with_servers(_account(campaign, user, mailbox, say), campaign),
+            options=connection_options(campaign),
+            tls_settings=tls_settings(campaign),
+            addresses=given_addresses(host, campaign.resolve),
+            dialect=campaign.dialect or "",
+            autodiscover=campaign.autodiscover,
+            rpc_server=campaign.rpc_server or "",
+        )
+        return
+    one = Group(users=_MOCK_USERS if target == "mock" else 1, client=_CLIENT, profile="medium")
+    population = Population(groups_of(Campaign(groups=(one,))))
+    # One user's log-on is no load, so nobody has to have agreed to it.
+    async with open_target(target, replace(campaign, authorised=True), population, say) as opened:
+        yield _mock_subject(opened, campaign, user or mailbox)
+
+
+def _mock_subject(target: Target, campaign: Campaign, user: str) -> Subject:
+    proxy = secured(target.proxies[0], campaign)
+    account = _known_account(target, user) if user else target.accounts.account(0)
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return Subject(
+        target=target.name,
+        host=proxy.host,
+        port=proxy.port,
+        tls=proxy.tls,
+        account=account if password is None else replace(account, password=password),
+        options=connection_options(campaign),
+        tls_settings=proxy.tls_settings,
+        dialect=campaign.dialect or target.dialect.name,
+        autodiscover=campaign.autodiscover,
+    )
+
+
+def _known_account(target: Target, user: str) -> Account:
+    wanted = user.lower().rpartition("\\")[2]
+    for index in range(target.accounts.count):
+        account = target.accounts.account(index)
+        if wanted in (account.user.lower(), account.alias.lower(), account.smtp.lower()):
+            return replace(account, user=user)
+    raise ProfileError(f"option: user: the mock has no {user}")
+
+
+def _account(campaign: Campaign, user: str, mailbox: str, say: Callable[[str], None]) -> Account:
+    if campaign.users_file:
+        found = users_file.load(Path(campaign.users_file), os.environ.get(PASSWORD_VARIABLE))
+        for warning in found.warnings:
+            say(f"Warning: {warning}")
+        wanted = {(user or mailbox).lower()}
+        for account in found.accounts:
+            if not (user or mailbox) or wanted & {account.user.lower(), account.smtp.lower()}:
+                return account
+        raise ProfileError(f"users_file: {campaign.users_file} has no {user or mailbox}")
+    if not user and not mailbox:
+        raise ProfileError("option: user: say who is to be checked: --user, --mailbox or --users-file")
+    if "@" not in (mailbox or user):
+        raise ProfileError(
+            f"option: mailbox: {mailbox or user!r} is no address, so --mailbox has to be given"
+        )
+    (account,) = users_file.from_mailboxes((mailbox or user,), (_password(user or mailbox),))
+    return replace(account, user=user or mailbox)
+
+
+def _with_servers(account: Account, campaign: Campaign) -> Account:
+    return replace(
+        account,
+        home_server=account.home_server or campaign.mailbox_server or "",
+        public_server=account.public_server or campaign.public_folder_server or "",
+    )
+
+
+def _password(user: str) -> str:
+    known = os.environ.get(PASSWORD_VARIABLE)
+    if known is not None:
+        return known
+    if not sys.stdin.isatty():
+        raise ProfileError(f"option: user: there is no password: set {PASSWORD_VARIABLE}")
+    return getpass.getpass(f"Password of {user}: ")
