@@ -92,6 +92,7 @@ class Report:
             element("div", element("dt", name), element("dd", value, element("small", remark)))
             for name, (value, remark) in headline_figures(summary).items()
         )
+        notes = (element("li", element("strong", "Note "), warning) for warning in summary.warnings)
         about = " · ".join((summary.campaign, run.target, run.started[:19].replace("T", " ") + " UTC"))
         return joined(
             (
@@ -99,6 +100,7 @@ class Report:
                 element("h1", self._recorded.campaign.title or summary.campaign),
                 element("p", badge, " ", sentence(self._recorded), class_="sentence"),
                 element("dl", *facts, class_="facts"),
+                element("ul", *notes, class_="warnings") if summary.warnings else None,
             )
         )
 
@@ -255,8 +257,6 @@ class Report:
             for phase in run.phases
         }
         yield tables.pairs("Phases", phases)
-        for warning in self._summary.warnings:
-            yield element("p", element("strong", "Note: "), warning, class_="warning")
         table = msgspec.json.format(msgspec.json.encode(run.campaign), indent=2).decode()
         campaign = element("pre", element("code", lines_of(table)), tabindex="0")
         yield element("details", element("summary", "The campaign as run"), campaign)

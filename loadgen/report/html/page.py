@@ -88,7 +88,7 @@ class Page:
         body = (
             element("header", self.header),
             element("nav", *self._links, aria_label="Sections"),
-            element("noscript", element("p", "Charts need JavaScript; tables do not.", class_="warning")),
+            element("noscript", element("p", "Charts need JavaScript; tables do not.")),
             element("main", *self._sections),
             element("footer", "Made by outlook-loadgen. What each figure means: docs/results.md."),
             element("script", Markup(figures), type="application/json", id="figures"),

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from loadgen.measure.sample import OPERATIONS
+
 MOST_POINTS: Final = 800
 """Of one line of a chart."""
 _SHOWN_COLUMN: Final = "client_to_cas"
@@ -85,7 +87,7 @@ def _timeseries(
                 gauges[name].append((end_s, _number(row[name])))
         for name, value in row.items():
             operation, _, figure = name.rpartition(".")
-            if figure in _COUNTS and value not in ("", "0"):
+            if operation in OPERATIONS and figure in _COUNTS and value not in ("", "0"):
                 counts = operations.setdefault(operation, {}).setdefault(figure, {})
                 step = int(start_s // step_s)
                 counts[step] = counts.get(step, 0.0) + _number(value) / step_s
@@ -115,7 +117,8 @@ def _events(path: Path, step_s: float) -> tuple[dict[str, Marks], dict[tuple[str
             key = str(event.get("operation")), str(event.get("outcome"))
             times = failures.setdefault(key, FailureTimes(time_s, time_s))
             times.first_s, times.last_s = min(times.first_s, time_s), max(times.last_s, time_s)
-        for name in filter(None, (kind, event.get("limit") and f"limit: {event['limit']}")):
+        limit = str(event.get("limit") or "").replace("|", " or ")
+        for name in (kind, f"limit: {limit}") if limit else (kind,):
             step = int(time_s // step_s)
             of_kind = marks.setdefault(name, Marks())
             of_kind.counts[step] += int(event.get("count", 1))
