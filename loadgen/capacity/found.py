@@ -166,7 +166,7 @@ def compare(topology: str, ceiling: Ceiling | None, search: Search, server: str 
     """The plan beside what was found. Without counters nobody knows the server, so the limit decides."""
     stopped = stopped_by(search)
     if ceiling is None:
-        return Planned(topology=topology, users=None, agrees=True if stopped == "ceiling" else None)
+        return Planned(topology=topology, users=None, agrees={"ceiling": True, "limit": False}.get(stopped))
     agrees = None
     if stopped == "ceiling":
         agrees = None if search.held <= ceiling.users else False
