@@ -12,14 +12,15 @@ import pytest
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.engine import phases
-from loadgen.measure import latency_log, store, threshold
+from loadgen.measure import counters, latency_log, store, threshold
 from loadgen.measure.columns import COLUMNS
 from loadgen.measure.limits import LIMITS, UNKNOWN
 from loadgen.measure.sample import LAYERS, OPERATIONS, OUTCOMES
 from loadgen.report import summary
 from loadgen.report.summary import Latency, Summary
-from loadgen.workload.campaign import NOT_YET, Campaign
+from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
+from loadgen.workload.limit_set import LimitSet
 from loadgen.workload.profile import MessageProfile
 from mock_server.topology import Topology
 
@@ -113,14 +114,8 @@ def allowed_by(shape: Any) -> str:
     return " ".join(filter(None, (words[inner], low, high)))
 
 
-def expected_rows(
-    shape: type[msgspec.Struct], *, left_out: tuple[str, ...] = ()
-) -> list[tuple[str, str, str]]:
-    return [
-        (name, default_of(field), allowed_by(kind))
-        for name, field, kind in leaves(shape)
-        if name not in left_out
-    ]
+def expected_rows(shape: type[msgspec.Struct]) -> list[tuple[str, str, str]]:
+    return [(name, default_of(field), allowed_by(kind)) for name, field, kind in leaves(shape)]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +124,7 @@ def expected_rows(
         ("Campaigns", Campaign),
         ("Client types", ClientType),
         ("Dialects", Dialect),
+        ("Limit sets", LimitSet),
         ("Message profiles", MessageProfile),
         ("Topologies", Topology),
     ],
@@ -138,14 +134,7 @@ def test_every_key_of_a_profile_stands_with_its_default_and_range(section, shape
         (row["key"].strip("`"), row["default"].strip("`"), row["allowed"])
         for row in tables("profiles.md")[section]
     ]
-    left_out = NOT_YET if shape is Campaign else ()
-    assert shown == expected_rows(shape, left_out=left_out)
-
-
-def test_keys_that_have_only_their_place_are_named():
-    text = (DOCS / "profiles.md").read_text(encoding="utf-8")
-    reserved = text[text.index("Keys that have their place") :].partition("\n\n")[0]
-    assert tuple(SPAN.findall(reserved)) == NOT_YET
+    assert shown == expected_rows(shape)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +160,7 @@ def test_every_column_of_a_csv_file_is_named():
         *(f"<operation>.{figure}" for figure in per_operation),
     ]
     assert keys("results.md", "connections.csv") == list(store.CONNECTIONS_HEADER)
+    assert keys("results.md", "counters.csv") == list(counters.HEADER)
 
 
 EVENT = re.compile(r"""event\(\s*"(\w+)"|_event_line\(\s*[\w.]+,\s*"(\w+)\"""")
@@ -214,6 +204,7 @@ def test_every_file_is_named_with_its_schema_version(tmp_path):
         "timeseries.csv": str(store.SCHEMA),
         "connections.csv": str(store.SCHEMA),
         "events.jsonl": str(store.SCHEMA),
+        "counters.csv": str(counters.SCHEMA),
     }
 
 

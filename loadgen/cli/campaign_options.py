@@ -28,6 +28,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "workers": "Worker processes; default: as many as the machine and the users call for.",
     "out": "Folder in which the run's own folder is made.",
     "topology": "Of which servers the mock consists: a built-in name or a TOML file.",
+    "limit-set": "What servers' performance counters have to keep to: a built-in name or a TOML file.",
     "limit-scale": "What all limits of the topology are multiplied by.",
     "users-file": "CSV file of a real target's accounts; see 'loadgen users'.",
     "users-pattern": "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …",

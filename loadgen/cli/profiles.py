@@ -14,6 +14,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
 from loadgen.workload import library
 from loadgen.workload.campaign import load_campaign, populate
+from loadgen.workload.limit_set import read_limit_set
 from loadgen.workload.profile import MessageProfile
 
 Table = dict[str, Any]
@@ -123,7 +124,7 @@ def _read(kind: str, name: str) -> Table:
         return library.to_table(library.read(kind, name, MessageProfile))
     if kind == "topology":
         return _read_topology(name)
-    raise ProfileError(f"{library.find(kind, name)}: this version knows no limits yet")
+    return library.to_table(read_limit_set(name))
 
 
 def _read_topology(name: str) -> Table:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from loadgen.engine import worker
+from loadgen.engine.counter_log import CounterLog
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import ShardLinks
@@ -55,6 +56,7 @@ class Coordinator:
         on_progress: Callable[[Progress], None],
         limits: LimitWatch | None = None,
         scraper: Scraper | None = None,
+        counter_log: CounterLog | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
@@ -67,6 +69,7 @@ class Coordinator:
         self._on_progress = on_progress
         self._limits = limits or LimitWatch()
         self._scraper = scraper
+        self._counter_log = counter_log
         self._clock = clock
         self._in_thread = in_thread
         self._stopping = asyncio.Event()
@@ -93,6 +96,7 @@ class Coordinator:
             await self._links.open()
             if await self._first_user_is_in():
                 await self._work()
+                await self._look_at_counters(at_once=True)
                 await self._log_off()
             await self._links.call(worker.close_shard)
         except asyncio.CancelledError:
@@ -218,6 +222,12 @@ class Coordinator:
             self._tally.counted, warning = await self._scraper()
             if warning:
                 self._tally.event("not_scraped", warning)
+        await self._look_at_counters()
+
+    async def _look_at_counters(self, *, at_once: bool = False) -> None:
+        if self._counter_log is not None:
+            for problem in await self._counter_log.look(at_once=at_once):
+                self._tally.event("not_scraped", problem)
 
     def _note_lost_shards(self) -> None:
         for link in self._links.lost:

@@ -16,6 +16,7 @@ import msgspec
 from loadgen.client.account_source import elsewhere
 from loadgen.client.organisation import Organisation
 from loadgen.engine.coordinator import Coordinator
+from loadgen.engine.counter_log import CounterLog
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
@@ -25,11 +26,14 @@ from loadgen.engine.tally import Progress, Tally
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
 from loadgen.measure.scrape import Scraper
+from loadgen.measure.server_counters import AskCounters, ExporterCounters, MockServerCounters
 from loadgen.measure.store import RunRecord, RunStore
+from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import Summary
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 from loadgen.workload.duration import Duration
+from loadgen.workload.limit_set import read_limit_set
 
 MOST_SOURCE_ADDRESSES: Final = 4096
 
@@ -58,11 +62,12 @@ async def run(
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
     sources = source_addresses(campaign.source_ip)
+    limit_check = LimitCheck(read_limit_set(campaign.limit_set)) if campaign.limit_set else None
     campaign = within_rate(campaign, population, say)
     async with open_target(target, campaign, population, say) as opened:
+        population = population.adapted(opened.dialect.adapt)
         if opened.organisation is not None:
             require_servers(population, opened.organisation)
-        population = population.adapted(opened.dialect.adapt)
         requirements = require(
             campaign, population, len(opened.proxies), max(1, len(sources)), Machine.here()
         )
@@ -79,7 +84,7 @@ async def run(
             record = _record(campaign, population, opened, started)
             record.command, record.started_ns = command, started_ns
             limits = LimitWatch(opened.limits)
-            tally = Tally(campaign, population, store, record, time.monotonic_ns, limits)
+            tally = Tally(campaign, population, store, record, time.monotonic_ns, limits, limit_check)
             links = local_links(
                 cut(campaign, population, opened, sources, requirements, run_id=record.run_id)
             )
@@ -93,6 +98,7 @@ async def run(
                 on_progress=on_progress,
                 limits=limits,
                 scraper=scraper,
+                counter_log=CounterLog(store, counter_sources(opened, scraper), limit_check, started_ns),
             )
             try:
                 with _interrupted_by_signals(coordinator, say):
@@ -111,6 +117,16 @@ async def _scraper(campaign: Campaign, say: Callable[[str], None]) -> Scraper | 
     if warning := await scraper.choose():
         say(f"Warning: {warning}")
     return scraper
+
+
+def counter_sources(target: Target, scraper: Scraper | None) -> list[AskCounters]:
+    """Whom to ask for the servers' performance counters."""
+    sources: list[AskCounters] = []
+    if target.organisation is not None:
+        sources.append(MockServerCounters(target.organisation.counters_url))
+    if scraper is not None:
+        sources.append(ExporterCounters(scraper))
+    return sources
 
 
 def within_rate(campaign: Campaign, population: Population, say: Callable[[str], None]) -> Campaign:

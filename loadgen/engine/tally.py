@@ -18,6 +18,7 @@ from loadgen.measure.store import Phase, ResultsError, RunRecord, RunStore
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
 from loadgen.measure.window import Windows
+from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import Summary, summarise
 from loadgen.workload.campaign import Campaign, Population
 
@@ -63,6 +64,7 @@ class Tally:
         record: RunRecord,
         clock: Callable[[], int],
         limits: LimitWatch | None = None,
+        limit_check: LimitCheck | None = None,
     ) -> None:
         self.totals = Totals()
         self.counted: Mapping[str, float] = {}
@@ -76,7 +78,9 @@ class Tally:
         self._limits = limits or LimitWatch()
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
-        self._windows = Windows(threshold.parse_all(campaign.threshold), self._origin_ns)
+        self._limit_check = limit_check
+        of_set = limit_check.limit_set.thresholds if limit_check else ()
+        self._windows = Windows((*threshold.parse_all(campaign.threshold), *of_set), self._origin_ns)
         self._abort_windows = Windows(self._abort_on, self._origin_ns)
         self._recorder = Recorder(-1, self._origin_ns)
         self._ledger = DeliveryLedger(self._recorder)
@@ -107,6 +111,8 @@ class Tally:
         self._recorder.measure_between(from_ns, until_ns)
         for windows in (self._windows, self._abort_windows):
             windows.measure_between(from_ns, until_ns, self.totals)
+        if self._limit_check is not None:
+            self._limit_check.measure_between(self._seconds(from_ns), self._seconds(until_ns))
 
     def event(self, kind: str, text: str) -> None:
         """Writes down something that happened to the run as a whole."""
@@ -201,7 +207,7 @@ class Tally:
             phase_length_s=self._phase_length_s,
             users=totals.users_logged_on,
             users_planned=self._population.users,
-            connections=2 * totals.virtual_connections,
+            connections=totals.tcp_connections,
             operations_per_s=done / self._interval_s if self._interval_s else 0.0,
             p50_ms=at_us[50] / 1000 if at_us else None,
             p99_ms=at_us[99] / 1000 if at_us else None,
@@ -239,6 +245,7 @@ class Tally:
             limits=self._limits.hits(),
             refused_by_limit=self._refused_by_limit(),
             worst=self._windows.worst(),
+            limit_check=self._limit_check,
             ending=ending,
         )
 

@@ -5,7 +5,7 @@ Values are what perfmon shows: a counter whose name says that it is a rate holds
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -95,8 +95,10 @@ class Cooker:
                 samples.append(CounterSample(time_s, server, counter, value))
                 continue
             before = self._before.get((server, counter))
+            if before is not None and time_s <= before[0]:
+                continue
             self._before[server, counter] = (time_s, value)
-            if before is None or time_s <= before[0] or value < before[1]:
+            if before is None or value < before[1]:
                 continue
             per = 60.0 if _MINUTE.search(counter) else 1.0
             rate = (value - before[1]) / (time_s - before[0]) * per
@@ -109,7 +111,7 @@ def is_rate(counter: str) -> bool:
     return _RATE.search(counter) is not None
 
 
-def rows(samples: list[CounterSample]) -> Iterator[tuple[object, ...]]:
+def rows(samples: Iterable[CounterSample]) -> Iterator[tuple[object, ...]]:
     """Samples as rows of ``counters.csv``."""
     for sample in samples:
         yield SCHEMA, f"{sample.time_s:.3f}", sample.server, sample.counter, f"{sample.value:.10g}"

@@ -65,7 +65,7 @@ class Scraper:
     async def choose(self) -> str:
         """Fixes the columns; returns a warning if there is nothing to be had, else ""."""
         try:
-            values = await self._ask()
+            values = await self.ask()
         except PeerError as error:
             self._is_warned = True
             return f"counters_url: {error}; the run goes on without"
@@ -80,13 +80,14 @@ class Scraper:
         if not self.names:
             return {}, ""
         try:
-            return pick(await self._ask(), self.names), ""
+            return pick(await self.ask(), self.names), ""
         except PeerError as error:
             warning = "" if self._is_warned else str(error)
             self._is_warned = True
             return {}, warning
 
-    async def _ask(self) -> dict[str, float]:
+    async def ask(self) -> dict[str, float]:
+        """All values of now; raises :class:`~loadgen.errors.PeerError`."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,

@@ -18,8 +18,10 @@ from typing import Any, Final, Self
 import msgspec
 
 from loadgen.errors import LoadgenError
+from loadgen.measure import counters as server_counters
 from loadgen.measure import latency_log
 from loadgen.measure.columns import ConnectionCount
+from loadgen.measure.counters import CounterSample
 from loadgen.measure.recorder import Event, Snapshot
 from loadgen.measure.sample import OPERATIONS
 from loadgen.measure.totals import Totals
@@ -123,6 +125,7 @@ class RunStore:
         self._timeseries = _Lines(folder / "timeseries.csv", _csv_line((*TIMESERIES_HEADER, *counters)))
         self._connections = _Lines(folder / "connections.csv", _csv_line(CONNECTIONS_HEADER))
         self._events = _Lines(folder / "events.jsonl", "")
+        self._server_counters = _Lines(folder / server_counters.FILE, _csv_line(server_counters.HEADER))
 
     @classmethod
     def create(
@@ -153,7 +156,8 @@ class RunStore:
 
     def close(self) -> None:
         """Closes the growing files."""
-        for lines in (self._latency, self._timeseries, self._connections, self._events):
+        growing = (self._latency, self._timeseries, self._connections, self._events, self._server_counters)
+        for lines in growing:
             lines.close()
 
     def write_run(self, record: RunRecord) -> None:
@@ -194,6 +198,10 @@ class RunStore:
                 for column, count in expected.items()
             )
         )
+
+    def write_counters(self, samples: Sequence[CounterSample]) -> None:
+        """Appends samples of servers' performance counters."""
+        self._server_counters.append("".join(_csv_line(row) for row in server_counters.rows(samples)))
 
     def write_event(self, event: Event) -> None:
         """Appends one event of the run itself: a phase, a barrier, an abort."""

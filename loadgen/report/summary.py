@@ -14,6 +14,7 @@ from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 from loadgen.measure.threshold import Bounds, Ending, Threshold, ThresholdResult, Verdict, Worst
 from loadgen.measure.totals import Totals
 from loadgen.report import warnings
+from loadgen.report.limit_check import LimitCheck, LimitResult
 from loadgen.workload import connection_model
 from loadgen.workload.campaign import Campaign, Population
 from loadgen.workload.profile import MessageProfile
@@ -154,6 +155,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     thresholds: tuple[ThresholdResult, ...] = ()
+    limit_set: str = ""
+    """The campaign's limit set; its thresholds are among ``thresholds``."""
+    limit_results: tuple[LimitResult, ...] = ()
     exit_code: int = threshold.EXIT_BUG
     measured_s: float
     """Real seconds of the measured phase so far."""
@@ -183,11 +187,13 @@ def summarise(
     limits: tuple[LimitHit, ...] = (),
     refused_by_limit: Mapping[str, int] | None = None,
     worst: Mapping[Threshold, Worst] | None = None,
+    limit_check: LimitCheck | None = None,
     ending: Ending | None = None,
 ) -> Summary:
     """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``.
 
-    ``worst`` are the worst windows of the thresholds that are over windows.
+    ``worst`` are the worst windows of the thresholds that are over windows, ``limit_check`` is the limit set
+    with what it has seen of counters.
     """
     summary = Summary(
         campaign=campaign.name,
@@ -208,7 +214,7 @@ def summarise(
             peak=_table(peak),
             steady=_table(steady),
             lost=totals.connections_lost,
-            as_loadgen=connection_model.as_loadgen(population.users),
+            as_loadgen=connection_model.as_loadgen(population.users, population.inside),
         ),
         traffic=_traffic(population, totals, measured_s * campaign.speed / campaign.day),
         failures=_failures(totals),
@@ -221,13 +227,20 @@ def summarise(
     document = msgspec.to_builtins(summary)
     uncounted = _uncounted(peak, steady)
     ending = msgspec.structs.replace(ending or Ending(), uncounted=tuple(uncounted.get("mock", ())))
-    judgement = threshold.judge(document, thresholds, bounds, ending, worst=worst)
+    of_set = limit_check.limit_set.thresholds if limit_check else ()
+    limit_results = limit_check.results() if limit_check else ()
+    checks = [each.check(document, worst) for each in (*thresholds, *of_set)]
+    not_met = [each.why for each in checks[len(thresholds) :] if not each.held]
+    not_met += [each.why for each in limit_results if each.held is False]
+    judgement = threshold.judge(document, thresholds, bounds, ending, worst=worst, not_met=not_met)
     return msgspec.structs.replace(
         summary,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         exit_code=judgement.exit_code,
-        thresholds=tuple(each.check(document, worst) for each in thresholds),
+        thresholds=tuple(checks),
+        limit_set=limit_check.limit_set.name if limit_check else "",
+        limit_results=limit_results,
         warnings=tuple(warnings.of(document, campaign, uncounted.get("kernel", ()), totals.events_dropped)),
     )
 

@@ -25,12 +25,14 @@ from loadgen.report.layout import (
     three_digits,
     titled,
 )
+from loadgen.report.requirements_text import requirements
 from loadgen.report.summary import IDLE_AT_LEAST_S, Cell, Connections, Latency, Operation, Summary, Traffic
 
 _EXAMPLES_SHOWN: Final = 8
 _VERDICT_STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 COLUMN_TITLES: Final = {
     "client_to_cas": "client to CAS",
+    "client_to_servers": "client to servers",
     "cas_to_stores": "CAS to stores",
     "cas_to_dsproxy": "CAS to DSProxy",
     "cas_to_referral": "CAS to referral",
@@ -41,16 +43,20 @@ COLUMN_TITLES: Final = {
     "referral": "referral",
     "mailbox_total": "mailbox total",
     "public_store": "public folders",
-    "directory": "DSProxy to GC",
+    "directory": "directory (GC)",
 }
 """What reports call the columns of the connection table."""
-SELDOM: Final = "cas_to_gc"
-"""The column that is shown only where there is something in it."""
+SELDOM: Final = ("client_to_servers", "cas_to_gc")
+"""The columns that are shown only where there is something in them."""
 _PARTIES: Final = ("expected", "client", "kernel", "mock")
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p99.9", "max")
+_COUNTED_BY_LOADGEN: Final = {
+    "cas_total": "at the CAS",
+    "client_to_servers": "straight to servers",
+}
 _UNSEEN_BY_LOADGEN: Final = {
     "public_store": "to public folders",
-    "directory": "from DSProxy to global catalogs",
+    "directory": "to global catalogs",
 }
 _TRAFFIC_FIGURES: Final = ("users", "sending", "aggregate", "total", "idle/hour")
 _WHITE_PAPER: Final = "white paper, cached mode"
@@ -59,7 +65,7 @@ _TRAFFIC_NOTE: Final = (
     "show the order of magnitude, and are no target. idle/hour: per user and real hour, from a hold of at "
     f"least {IDLE_AT_LEAST_S:g} s."
 )
-_FILES: Final = "run.json summary.json latency.hlog timeseries.csv connections.csv events.jsonl"
+_FILES: Final = "run.json summary.json latency.hlog timeseries.csv connections.csv counters.csv events.jsonl"
 
 
 def show(summary: Summary, folder: Path, console: Console | None = None) -> None:
@@ -80,6 +86,7 @@ def screen(summary: Summary, folder: Path) -> ConsoleRenderable:
     parts.append(Text(f"\n{LEGEND}", "dim"))
     if summary.failure_examples:
         parts.append(_failures(summary))
+    parts += requirements(summary.thresholds, summary.limit_set, summary.limit_results)
     files = plain(f"Results: {folder}/")
     files.no_wrap, files.overflow = True, "ignore"
     parts += [
@@ -111,7 +118,7 @@ def _connection_table(moments: Mapping[str, Mapping[str, Cell]], gap: int = 2) -
     headers = [header for moment in moments for header in ("", *_under(moment, _PARTIES))]
     found = table(*headers[1:], gap=gap)
     for column in COLUMNS:
-        if column == SELDOM and not any(_is_used(each.get(column)) for each in moments.values()):
+        if column in SELDOM and not any(_is_used(each.get(column)) for each in moments.values()):
             continue
         cells = [cell for each in moments.values() for cell in (Text(), *_cells(each.get(column)))]
         found.add_row(COLUMN_TITLES[column], *cells[1:])
@@ -144,12 +151,15 @@ def _cells(cell: Cell | None) -> Iterator[Text]:
 
 def loadgens_view(connections: Connections, users: int) -> str:
     """What LoadGen would have opened for the same users, in a sentence."""
-    seen = connections.as_loadgen["cas_total"]
-    start = f"LoadGen's view of these {users:,} users: {seen:,} connections at the CAS"
+    seen = sum(connections.as_loadgen[column] for column in _COUNTED_BY_LOADGEN)
+    where = " and ".join(
+        place for column, place in _COUNTED_BY_LOADGEN.items() if connections.as_loadgen[column]
+    )
+    start = f"LoadGen's view of these {users:,} users: {seen:,} connections {where}"
     steady, peak = connections.steady or connections.peak, connections.peak or connections.steady
     if not steady:
         return f"{start}."
-    real, most = steady["cas_total"].expected, peak["cas_total"].expected
+    real, most = (sum(cells[column].expected for column in _COUNTED_BY_LOADGEN) for cells in (steady, peak))
     if real == most == seen:
         return f"{start}, which is all that they have."
     text = f"{start} instead of {real:,}, a factor of {_factor(real, seen)}"

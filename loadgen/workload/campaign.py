@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,13 +21,11 @@ from loadgen.protocol.security import Level
 from loadgen.protocol.security_context import Mechanism
 from loadgen.workload import library
 from loadgen.workload.duration import Duration
+from loadgen.workload.limit_set import read_limit_set
 from loadgen.workload.profile import MessageProfile
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Rate = Annotated[float, Meta(gt=0)]
-
-NOT_YET: Final = ("limit_set",)
-"""Keys that have their place but no meaning in this version; setting one is refused rather than ignored."""
 
 
 class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +62,7 @@ class Campaign(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     source_ip: tuple[str, ...] = ()
     threshold: tuple[str, ...] = ()
     limit_set: str | None = None
+    """What servers' performance counters have to keep to: a built-in name or a path (``profiles/limits``)."""
     abort_on: tuple[str, ...] = ()
     """Thresholds that end the run as soon as an interval breaks one."""
     out: str = "results"
@@ -172,6 +171,11 @@ class Population:
         groups = (msgspec.structs.replace(group, client=adapt(group.client)) for group in self.groups)
         return type(self)(tuple(groups), mixed=self.mixed)
 
+    @property
+    def inside(self) -> int:
+        """How many users are inside the firewall, where RPC goes over TCP."""
+        return sum(group.users for group in self.groups if group.client.transport == "tcp")
+
     def group_of(self, user: int) -> UserGroup:
         """The group that user ``user`` belongs to; raises ``IndexError``."""
         if not 0 <= user < self.users:
@@ -213,7 +217,7 @@ def _holds(members: Sequence[int], user: int) -> bool:
 def load_campaign(name: str) -> Campaign:
     """Reads a campaign by its built-in name or path; raises :class:`~loadgen.errors.ProfileError`.
 
-    Paths of client types, message profiles and the topology count from the campaign's own folder.
+    Paths of client types, message profiles, limit set and topology count from the campaign's own folder.
     """
     path = library.find("campaign", name)
     campaign = library.read("campaign", name, Campaign)
@@ -226,7 +230,8 @@ def load_campaign(name: str) -> Campaign:
         for group in campaign.groups
     )
     topology = _anchored(campaign.topology, path.parent)
-    return msgspec.structs.replace(campaign, groups=groups, topology=topology)
+    limit_set = campaign.limit_set and _anchored(campaign.limit_set, path.parent)
+    return msgspec.structs.replace(campaign, groups=groups, topology=topology, limit_set=limit_set)
 
 
 def with_options(campaign: Campaign, options: Mapping[str, object]) -> Campaign:
@@ -266,10 +271,6 @@ def _anchored(name: str, folder: Path) -> str:
 
 def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
     """What is wrong with the campaign as a whole, the first thing first."""
-    defaults = Campaign()
-    for key in NOT_YET:
-        if getattr(campaign, key) != getattr(defaults, key):
-            yield f"{key}: this version does not support it yet; leave it out"
     sent = sum(group.users * group.profile.sent_per_day for group in population.groups)
     received = sum(group.users * group.profile.received_per_day for group in population.groups)
     receivers = sum(group.users for group in population.groups if group.profile.received_per_day)
@@ -288,6 +289,11 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
     if campaign.shape == "peak" and campaign.day < 2 * 3600:
         yield "day: shape 'peak' needs a day of at least 2h, since an hour of it runs at twice the mean"
     yield from _beyond_range(campaign)
+    if campaign.limit_set is not None:
+        try:
+            read_limit_set(campaign.limit_set)
+        except ProfileError as error:
+            yield f"limit_set: {error}"
     if campaign.auth == ():
         yield "auth: the list is empty; give at least one scheme, or auto"
     for key in ("threshold", "abort_on"):

@@ -23,10 +23,16 @@ def test_list_shows_every_kind_with_titles():
     assert shown["small"] == "1 server of each role"
 
 
-def test_a_kind_of_which_there_is_nothing_yet():
-    assert run("list", "limits") == (0, "limits\n  none yet\n", "")
-    assert run("list", "limits", "--json") == (0, '{\n  "limits": {}\n}\n', "")
-    assert run("validate", "limits") == (0, "", "")
+def test_limit_sets_are_listed_shown_and_validated():
+    code, out, _ = run("list", "limits")
+    assert code == 0
+    assert "exchange2010-scom  Exchange 2010: the critical alerts" in out
+    code, out, _ = run("show", "limits", "exchange2007", "--json")
+    assert code == 0
+    assert json.loads(out)["limit"][0]["op"] == "=="
+    code, out, err = run("validate", "limits")
+    assert (code, err) == (0, "")
+    assert "client-side: ok\nexchange2003: ok\n" in out
 
 
 def test_list_of_one_kind_as_json():
@@ -69,7 +75,7 @@ def test_validate_without_names_takes_all_that_are_built_in():
     [
         ("topology", "extends = 'small'\n[http]\nprt = 1\n", "unknown field `prt` - at `$.http`"),
         ("topology", "extends = ", "not TOML"),
-        ("limits", "", "this version knows no limits yet"),
+        ("limits", "", "there is neither a [[limit]] nor a threshold"),
         ("client", "title = 'x'\n", "version: missing"),
         ("message", "extends = 'light'\nread_per_day = 21\n", "read_per_day must not exceed"),
     ],
@@ -139,7 +145,10 @@ def test_validate_looks_at_a_campaign_as_a_whole(tmp_path):
             ("validate", "topology", "smal"),
             "'smal' is no built-in topology profile (did you mean small?); known: default, ",
         ),
-        (("validate", "limit", "x"), "'limit' is not one of 'campaign', 'client', 'dialect', 'limits', 'mess"),
+        (
+            ("validate", "limit", "x"),
+            "'limit' is not one of 'campaign', 'client', 'dialect', 'limits', 'mess",
+        ),
     ],
 )
 def test_wrong_usage_is_exit_code_2(args, problem):

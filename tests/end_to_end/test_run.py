@@ -94,6 +94,7 @@ def test_smoke_passes(smoke):
         "latency.hlog",
         "timeseries.csv",
         "connections.csv",
+        "counters.csv",
         "events.jsonl",
     }
 

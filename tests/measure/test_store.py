@@ -66,6 +66,7 @@ def test_a_run_reads_back(tmp_path):
     folder = write(tmp_path / "results")
     assert sorted(path.name for path in folder.iterdir()) == [
         "connections.csv",
+        "counters.csv",
         "events.jsonl",
         "latency.hlog",
         "run.json",

@@ -111,7 +111,7 @@ def few(users: int) -> dict[str, object]:
         ({"speed": math.inf}, "speed: must be finite"),
         ({"unfinished_per_user": math.inf}, "unfinished_per_user: must be finite"),
         ({"auth": []}, "auth: the list is empty"),
-        ({"limit_set": "white-paper"}, "limit_set: this version does not support it yet"),
+        ({"limit_set": "white-paper"}, "limit_set: 'white-paper' is no built-in limits profile"),
         (
             {"threshold": ["users.lost", "users.los == 0"]},
             "threshold: 'users.lost' is not 'path op number', where op is one of < <= > >= == !=; "
