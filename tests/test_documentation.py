@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 import pytest
 
+from loadgen.capacity import found
+from loadgen.capacity.found import Capacity
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.engine import phases
@@ -138,7 +140,13 @@ def test_every_key_of_a_profile_stands_with_its_default_and_range(section, shape
 
 
 @pytest.mark.parametrize(
-    ("section", "shape"), [("summary.json", Summary), ("run.json", store.RunRecord), ("Latencies", Latency)]
+    ("section", "shape"),
+    [
+        ("summary.json", Summary),
+        ("run.json", store.RunRecord),
+        ("capacity.json", Capacity),
+        ("Latencies", Latency),
+    ],
 )
 def test_every_key_of_a_json_file_is_named(section, shape):
     shown = [re.sub(r"<[^>]+>", "*", key) for key in keys("results.md", section)]
@@ -205,6 +213,7 @@ def test_every_file_is_named_with_its_schema_version(tmp_path):
         "connections.csv": str(store.SCHEMA),
         "events.jsonl": str(store.SCHEMA),
         "counters.csv": str(counters.SCHEMA),
+        "capacity.json": str(found.SCHEMA),
     }
 
 
