@@ -81,13 +81,18 @@ class HttpFetch:
         """A POST with the first scheme that the server takes."""
         left = candidates(self._auth)
         while True:
-            answer = await self._post_as(left[0], url, body)
-            left = still_possible(left[1:], schemes(answer.challenges))
-            if answer.status != UNAUTHORIZED or not left:
+            answer, heard = await self._post_as(left[0], url, body)
+            offered = schemes(answer.challenges)
+            refused = heard and left[0].name.lower() in {name.lower() for name in offered}
+            left = still_possible(left[1:], offered)
+            if answer.status != UNAUTHORIZED or refused or not left:
                 return answer
 
-    async def _post_as(self, candidate: Candidate, url: str, body: bytes) -> HttpAnswer:
-        """All legs go over one connection, since that is what NTLM authenticates."""
+    async def _post_as(self, candidate: Candidate, url: str, body: bytes) -> tuple[HttpAnswer, bool]:
+        """The answer, and whether it is one to whole credentials: those are not tried in other ways.
+
+        All legs go over one connection, since that is what NTLM authenticates.
+        """
         authentication = candidate.authentication(self._credentials, urlsplit(url).hostname or "")
         leg = authentication.first_leg()
         async with self._session() as session:
@@ -98,7 +103,7 @@ class HttpFetch:
                 if answer.status == UNAUTHORIZED:
                     next_leg = authentication.answer(answer.challenges)
                 if next_leg is None:
-                    return answer
+                    return answer, leg.final
                 leg = next_leg
 
     def _session(self) -> aiohttp.ClientSession:
