@@ -25,7 +25,7 @@ def show(result: Result, console: Console) -> None:
     table.add_column("")
     table.add_column("step", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("detail", overflow="fold", ratio=1)
+    table.add_column("detail", overflow="ellipsis", no_wrap=True, ratio=1)
     for step in result.steps:
         milliseconds = "" if step.outcome == "skipped" else f"{step.ms:.1f}"
         style = "dim" if step.outcome == "skipped" else ""
@@ -39,7 +39,9 @@ def show(result: Result, console: Console) -> None:
         console.print(Text("All steps passed.", style="green"))
         return
     console.print()
-    console.print(Text(f"{STEPS[failure.name]}: {failure.meaning}", style="bold"), width=WIDTH)
+    console.print(Text(f"First failure, {STEPS[failure.name]}:"))
+    console.print(Text(failure.detail), width=WIDTH)
+    console.print(Text(failure.meaning, style="bold"), width=WIDTH)
     console.print(Text(failure.remedy), width=WIDTH)
 
 

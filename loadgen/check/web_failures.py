@@ -104,7 +104,10 @@ WEB_FAILURES: Final = (
     ),
     KnownFailure(
         "wrong_password",
-        lambda finding: isinstance(finding.error, Unauthorized) and finding.error.refused,
+        lambda finding: (
+            isinstance(finding.error, Unauthorized)
+            and (finding.error.refused or finding.step == "autodiscover")
+        ),
         "The server has heard user and password and does not take them: one of them is wrong, the account is "
         "locked, or it was banned for failing too often (Gromox: for a minute, after ten failures).",
         "Try user (address, or DOMAIN\\name) and password in a browser at the same address; wait before you "
