@@ -14,8 +14,6 @@ _ANSWER: Final = "http://schemas.microsoft.com/exchange/autodiscover/responsesch
 _SETTINGS: Final = "http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a"
 _INVALID_REQUEST: Final = (600, "Invalid Request")
 _NO_SUCH_MAILBOX: Final = (500, "The email address can't be found.")
-_SERVER_VERSION: Final = 7 << 28 | 8 << 22 | 1 << 16 | 1 << 15 | 240
-"""8.1.240, as EcDoConnectEx tells it, too."""
 
 
 class Autodiscover:
@@ -26,6 +24,8 @@ class Autodiscover:
         self._tls = topology.http.tls
         self._auth_package = topology.security.http[0]
         self._public_folders = bool(topology.public_folders)
+        self._version = _version_text(topology.store.version)
+        self._offers_mapi_http = topology.manners.one_process
 
     def answer(self, body: bytes, host: str) -> bytes:
         """The answer to a request that came to ``host``, as its Host header names it."""
@@ -44,7 +44,7 @@ class Autodiscover:
             Type="EXCH",
             Server=server.fqdn,
             ServerDN=server.dn,
-            ServerVersion=f"{_SERVER_VERSION:08X}",
+            ServerVersion=self._version,
             MdbDN=server.private_store_dn,
             AuthPackage="Ntlm",
             **({"PublicFolderServer": entry.public_server} if self._public_folders else {}),
@@ -63,8 +63,24 @@ class Autodiscover:
             LegacyDN=entry.dn,
             AutoDiscoverSMTPAddress=entry.smtp,
         )
-        account = f"{_text('AccountType', 'email')}{_text('Action', 'settings')}{exch}{expr}"
+        mapi_http = _mapi_http(name, server.fqdn) if self._offers_mapi_http else ""
+        account = f"{_text('AccountType', 'email')}{_text('Action', 'settings')}{mapi_http}{exch}{expr}"
         return _document(f'<Response xmlns="{_SETTINGS}">{user}<Account>{account}</Account></Response>')
+
+
+def _version_text(version: str) -> str:
+    """The store's version as the 32 bits of ServerVersion ([MS-OXDSCLI] 2.2.4.1.1.2.5)."""
+    major, minor, build, _ = map(int, version.split("."))
+    return f"{7 << 28 | major << 22 | minor << 16 | 1 << 15 | build & 0x7FFF:08X}"
+
+
+def _mapi_http(host: str, mailbox: str) -> str:
+    """The block of those who speak MAPI over HTTP; what it names is not served."""
+    blocks = ""
+    for tag, service in (("MailStore", "emsmdb"), ("AddressBook", "nspi")):
+        url = f"https://{host}/mapi/{service}/?MailboxId={mailbox}"
+        blocks += _element(tag, InternalUrl=url, ExternalUrl=url)
+    return f'<Protocol Type="mapiHttp" Version="1">{blocks}</Protocol>'
 
 
 def _refusal(code: int, message: str) -> bytes:

@@ -8,7 +8,8 @@ from mock_server.directory import Directory
 from mock_server.front_end import FrontEndLimits
 from mock_server.http_authentication import HttpPolicy, Verdict
 from mock_server.logon import ntlm_server
-from mock_server.proxy import ChannelTable
+from mock_server.proxy import ChannelTable, ProxyChannel
+from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.shared_cells import SharedCells
 from mock_server.tls import certified_user
 from mock_server.topology import ClientAccessServer, Topology, ValidPorts
@@ -33,11 +34,16 @@ class ClientAccess:
         self.limits = FrontEndLimits(topology, server, cells, speaks=speaks)
         self.http = topology.http
         self.statistics = ProxyStatistics()
-        schemes = topology.security.http
-        self.policy = HttpPolicy(schemes, ntlm_server(topology, server.name, directory), self.statistics)
-        recycles, simulate_farm = self.statistics.recycles, self.http.simulate_farm
-        self.in_channels = ChannelTable("IN", recycles, simulate_farm=simulate_farm)
-        self.out_channels = ChannelTable("OUT", recycles, simulate_farm=simulate_farm)
+        self.proxy = topology.proxy
+        self.manners = topology.manners
+        ntlm = ntlm_server(topology, server.name, directory)
+        self.policy = HttpPolicy(topology.security.http, ntlm, self.statistics, self.manners.http)
+        recycles, farm = self.statistics.recycles, self.http.simulate_farm
+        partners: dict[bytes, ProxyChannel] = {}
+        self.in_channels = ChannelTable("IN", recycles, partners, simulate_farm=farm)
+        self.out_channels = ChannelTable("OUT", recycles, partners, simulate_farm=farm)
+        self.inner: dict[int, RpcServerRole] = {}
+        """The services behind the proxy that are in this process, by port."""
         self.pages = {autodiscover.PATH: autodiscover.Autodiscover(topology, directory).answer}
         self._topology = topology
         self._directory = directory

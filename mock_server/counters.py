@@ -12,6 +12,7 @@ import msgspec
 
 CONNECTION_COLUMNS: Final = (
     "client_to_cas",
+    "client_to_servers",
     "cas_to_stores",
     "cas_to_dsproxy",
     "cas_to_referral",
@@ -22,7 +23,13 @@ CONNECTION_COLUMNS: Final = (
     "public_store",
     "directory",
 )
-"""Every TCP connection of the organisation is in one of these columns, counted by the role that they name."""
+"""Every TCP connection of the organisation is in one of these columns, counted by the role that they name.
+
+Those of clients inside the firewall are in two: that of the role that takes them, and ``client_to_servers``.
+"""
+
+FRONT_COLUMNS: Final = ("client_to_cas",)
+"""What there is to count where the front end is the whole server."""
 
 _AVERAGED_PACKETS: Final = 1024
 _SLOW_NS: Final = 2_000_000_000
@@ -179,15 +186,17 @@ def merged(reports: Iterable[RoleCounters]) -> RoleCounters:
     return RoleCounters(dict(connections), dict(counters))
 
 
-def add_up(reports: Iterable[tuple[str, RoleCounters]]) -> Counters:
-    """The sum of what processes report, each under the name of its server."""
+def add_up(
+    reports: Iterable[tuple[str, RoleCounters]], columns: Iterable[str] = CONNECTION_COLUMNS
+) -> Counters:
+    """The sum of what processes report, each under the name of its server; connections of ``columns``."""
     of_server: dict[str, list[RoleCounters]] = {}
     for server, report in reports:
         of_server.setdefault(server, []).append(report)
     sums = {server: merged(parts) for server, parts in of_server.items()}
     total = merged(sums.values()).connections
-    columns = {column: total.get(column, 0) for column in CONNECTION_COLUMNS}
-    return Counters(columns, {server: report.counters for server, report in sums.items()})
+    connections = {column: total.get(column, 0) for column in columns}
+    return Counters(connections, {server: report.counters for server, report in sums.items()})
 
 
 def prometheus(counters: Counters) -> str:

@@ -4,14 +4,18 @@ Pure data, made from a few words and a number of users, so that every process of
 directory without asking another: the same organisation gives the same MIds, names and GUIDs everywhere.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final
-from uuid import NAMESPACE_DNS, uuid5
+from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import msgspec
 
+from mock_server.dialect import Naming
+
 _FIRST_SERVER: Final = 0x100
 _FIRST_USER: Final = 0x1000
+_ADDRESS_IN_GUID: Final = 12
 _PRIVATE_STORE: Final = "/cn=Microsoft Private MDB"
 
 
@@ -19,7 +23,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The words that all names are made of; ``alias`` and ``display_name`` are format strings of ``index``.
 
     User i has its mailbox on ``servers[i % len(servers)]`` and its public folders on ``public_servers``
-    likewise ("" if there are none).
+    likewise ("" if there are none). ``naming`` is the dialect's.
     """
 
     domain: str = "contoso.test"
@@ -29,6 +33,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     display_name: str = "User {index:05d}"
     servers: tuple[str, ...] = ("MBX1",)
     public_servers: tuple[str, ...] = ("PF1",)
+    naming: Naming = Naming()
 
     @property
     def dn(self) -> str:
@@ -77,11 +82,14 @@ class Directory:
         self.users = tuple(_user(organisation, recipients, index) for index in range(users))
         names = dict.fromkeys(organisation.servers + organisation.public_servers)
         self.servers = tuple(_server(organisation, number, name) for number, name in enumerate(names))
-        self._recipients = recipients.lower()
         self._users_by_alias = {user.alias.lower(): user for user in self.users}
-        self._servers_by_dn = {server.dn.lower(): server for server in self.servers}
+        self._users_by_dn = {user.dn.lower(): user for user in self.users}
+        self._own_servers = _own_servers(organisation, self.users) if organisation.naming.own_servers else ()
+        self._servers_by_dn = {server.dn.lower(): server for server in (*self.servers, *self._own_servers)}
         self._servers_by_host = {
-            name.lower(): server for server in self.servers for name in (server.name, server.fqdn)
+            name.lower(): server
+            for server in (*self.servers, *self._own_servers)
+            for name in (server.name, server.fqdn)
         }
 
     @cached_property
@@ -106,14 +114,13 @@ class Directory:
 
     def by_dn(self, dn: str) -> Entry | None:
         """The user with this distinguished name."""
-        lowered = dn.lower()
-        if not lowered.startswith(self._recipients):
-            return None
-        return self._users_by_alias.get(lowered[len(self._recipients) :])
+        return self._users_by_dn.get(dn.lower())
 
     def by_logon_name(self, name: str) -> Entry | None:
         r"""The user who logs on as ``alias``, ``DOMAIN\alias`` or with the mail address."""
-        return self.by_smtp(name) if "@" in name else self.by_alias(name.rpartition("\\")[2])
+        if "@" in name or self.organisation.naming.full_logon_names:
+            return self.by_smtp(name)
+        return self.by_alias(name.rpartition("\\")[2])
 
     def server_by_dn(self, dn: str) -> Server | None:
         """The server with this distinguished name."""
@@ -129,18 +136,21 @@ class Directory:
         return self._servers_by_host.get(name.lower())
 
     def home_server(self, user: Entry) -> Server:
-        """The server that holds the user's mailbox."""
+        """The server that holds the user's mailbox, as clients are told of it."""
+        if self._own_servers:
+            return self._own_servers[user.index]
         return self._servers_by_host[user.home_server.lower()]
 
 
 def _user(organisation: Organisation, recipients: str, index: int) -> Entry:
     alias = organisation.alias.format(index=index)
+    common_name = organisation.naming.common_name.format(alias=alias, number=_number(index).hex())
     return Entry(
         mid=_FIRST_USER + index,
         index=index,
         alias=alias,
         display_name=organisation.display_name.format(index=index),
-        dn=recipients + alias,
+        dn=recipients + common_name,
         smtp=f"{alias}@{organisation.domain}",
         home_server=_take_in_turn(organisation.servers, index),
         public_server=_take_in_turn(organisation.public_servers, index),
@@ -154,6 +164,24 @@ def _server(organisation: Organisation, number: int, name: str) -> Server:
         fqdn=f"{name}.{organisation.domain}".lower(),
         dn=f"{organisation.dn}/cn=Configuration/cn=Servers/cn={name}",
     )
+
+
+def _own_servers(organisation: Organisation, users: Iterable[Entry]) -> tuple[Server, ...]:
+    """A name for each user's server: the beginning of the mail address and the user's number as a GUID."""
+    servers = []
+    for user in users:
+        guid = UUID(
+            bytes=user.smtp.encode("ascii")[:_ADDRESS_IN_GUID].ljust(_ADDRESS_IN_GUID, b"\0")
+            + _number(user.index)
+        )
+        name = f"{guid}@{organisation.domain}"
+        dn = f"{organisation.dn}/cn=Configuration/cn=Servers/cn={name}"
+        servers.append(Server(_FIRST_SERVER, name, name, dn))
+    return tuple(servers)
+
+
+def _number(index: int) -> bytes:
+    return (index + 1).to_bytes(4, "little")
 
 
 def _take_in_turn(servers: tuple[str, ...], index: int) -> str:

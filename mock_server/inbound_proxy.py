@@ -17,11 +17,18 @@ from loadgen.wire.rts import (
     Version,
 )
 from mock_server.flow_control import Sender
-from mock_server.proxy import PROTOCOL_ERROR, ChannelTable, ProxyChannel, ProxySettings, ProxyState, ServerLeg
+from mock_server.proxy import (
+    PROTOCOL_ERROR,
+    SHORTEST_KEEPALIVE_MS,
+    ChannelTable,
+    ProxyChannel,
+    ProxySettings,
+    ProxyState,
+    ServerLeg,
+)
 
 _SHORTEST_LIFETIME: Final = 131072
 _LONGEST_LIFETIME: Final = 0x80000000
-_SHORTEST_KEEPALIVE_MS: Final = 60000
 _BEFORE_OPEN: Final = (ProxyState.CONNECTING, ProxyState.WAIT_SERVER, ProxyState.PLUGGED)
 
 
@@ -57,16 +64,19 @@ class InboundProxy(ProxyChannel):
         self._began = now
         self._waiting: list[bytes] = []
         self._inherited = 0
+        self._is_deaf = False
 
     def receive_from_client(self, data: bytes, now: float) -> None:
         """Bytes of the request's body."""
         self._last_received = now
+        if self._settings.manners.drops_excess:
+            data = data[: self._body_left]
         self._body_left -= len(data)
         if self._body_left < 0:
             raise RemoteProtocolError(
                 f"{-self._body_left} bytes more than the Content-Length of the IN channel"
             )
-        for pdu in self._from_client.feed(data):
+        for pdu in self._from_client.feed(b"" if self._is_deaf else data):
             if pdu[2] == PduType.RTS:
                 self._rts_from_client(RtsPdu.decode(pdu), pdu)
             else:
@@ -90,9 +100,15 @@ class InboundProxy(ProxyChannel):
         return since + self._timeout_s
 
     def handle_timer(self, now: float) -> None:
-        """Raises :class:`TimedOut` if the connection timeout is over."""
+        """Raises :class:`TimedOut` if the connection timeout is over and the dialect has no word for it."""
         due = self.next_timeout()
-        if due is not None and now >= due:
+        if due is None or now < due:
+            return
+        if self._settings.timeout_reply:
+            self._to_client += self._settings.timeout_reply
+            self.refused = True
+            self.close()
+        else:
             raise TimedOut(f"an IN channel is {self.state.value} for {self._timeout_s:.0f} s")
 
     def client_lost(self) -> None:
@@ -124,7 +140,8 @@ class InboundProxy(ProxyChannel):
             case _, rts.PING, ():
                 pass
             case _, rts.OTHER_CMD, (ClientKeepalive(keepalive_ms),):
-                _check_keepalive(keepalive_ms)
+                self._check_keepalive(keepalive_ms)
+                self.keepalive_ms = keepalive_ms
             case (
                 (_, rts.OTHER_CMD, (Destination(rts.OUT_PROXY), FlowControlAck()))
                 | (_, rts.OUT_CHANNEL, (Destination(rts.SERVER), Cookie()))
@@ -158,7 +175,8 @@ class InboundProxy(ProxyChannel):
                 ),
             ):
                 self._check_lifetime(lifetime)
-                _check_keepalive(keepalive_ms)
+                self._check_keepalive(keepalive_ms)
+                self.keepalive_ms = keepalive_ms
                 self._join(vc_cookie, cookie)
                 address, announced = self._client_address, self._announced
                 hello = rts.conn_b2(vc_cookie, cookie, *announced, group_id, address)
@@ -166,6 +184,7 @@ class InboundProxy(ProxyChannel):
             case rts.RECYCLE_CHANNEL, (Version(), Cookie(vc_cookie), Cookie(old), Cookie(cookie)):
                 hello = rts_recycling.in_r1_a2(vc_cookie, old, cookie, *self._announced)
                 self._succeed(vc_cookie, old, cookie, hello)
+                self._is_deaf = self._settings.manners.deaf_successors
             case _:
                 raise self._out_of_state(pdu, "client")
 
@@ -176,6 +195,16 @@ class InboundProxy(ProxyChannel):
     def _join(self, vc_cookie: bytes, cookie: bytes) -> None:
         super()._join(vc_cookie, cookie)
         self.leg.cookie = cookie
+        predecessor = self._channels.partners.get(vc_cookie)
+        if predecessor is not None:
+            self.keepalive_ms = predecessor.keepalive_ms
+        self._channels.partners[vc_cookie] = self
+
+    def close(self) -> None:
+        """End the channel; its OUT channel is without it from now on."""
+        if self._channels.partners.get(self._vc_cookie) is self:
+            del self._channels.partners[self._vc_cookie]
+        super().close()
 
     def _announce(self) -> None:
         super()._announce()
@@ -251,7 +280,8 @@ class InboundProxy(ProxyChannel):
         if not shortest <= size <= _LONGEST_LIFETIME:
             raise RemoteProtocolError(f"a channel lifetime of {size} bytes")
 
-
-def _check_keepalive(milliseconds: int) -> None:
-    if 0 < milliseconds < _SHORTEST_KEEPALIVE_MS:
-        raise RemoteProtocolError(f"a keep-alive interval of {milliseconds} ms")
+    def _check_keepalive(self, milliseconds: int) -> None:
+        """Who goes by the client's own interval lengthens it; others refuse one that is too short."""
+        short = 0 < milliseconds < SHORTEST_KEEPALIVE_MS
+        if short and not self._settings.manners.keepalive_pings:
+            raise RemoteProtocolError(f"a keep-alive interval of {milliseconds} ms")

@@ -11,19 +11,35 @@ from mock_server.pdu_stream import PduStream
 SETUP_TIMEOUT_S: Final = 900.0
 
 
+class HttpCaller(msgspec.Struct, frozen=True):
+    """Who has opened a channel, if that is known where it ends; ``by_password``: by showing a password."""
+
+    user: str = ""
+    by_password: bool = False
+
+
+NOBODY: Final = HttpCaller()
+
+
 class Leg:
     """One TCP connection to the server: a proxy's, or a client's own.
 
     ``begin`` gets the first PDU and says by :meth:`belongs_to` who gets the others. ``wake`` is called
     whenever ``output`` has grown or ``closed`` has turned true, which may be the doing of another leg or of a
-    call that had been waiting.
+    call that had been waiting. ``caller`` is :data:`NOBODY` where a proxy keeps to itself who its client is.
     """
 
-    __slots__ = ("_begin", "_handle", "_on_lost", "_stream", "closed", "output", "wake")
+    __slots__ = ("_begin", "_handle", "_on_lost", "_stream", "caller", "closed", "output", "wake")
 
     def __init__(
-        self, begin: Callable[["Leg", bytes, float], None], wake: Callable[[], None], *, banner: bool
+        self,
+        begin: Callable[["Leg", bytes, float], None],
+        wake: Callable[[], None],
+        caller: HttpCaller = NOBODY,
+        *,
+        banner: bool,
     ) -> None:
+        self.caller = caller
         self.output = bytearray(BANNER if banner else b"")
         self.closed = False
         self.wake = wake

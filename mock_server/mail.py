@@ -3,6 +3,7 @@
 A server hands each other server one envelope for all its recipients, so attachments travel once.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
@@ -88,6 +89,18 @@ class LocalTransport:
     def send(self, server: str, envelope: Envelope) -> None:
         """Deliver now; a server that is not here is a wrong topology, and raises ``KeyError``."""
         deliver(self._stores[server.lower()], envelope)
+
+
+class LateTransport:
+    """Hands mail to another transport ``delay_s`` later."""
+
+    def __init__(self, transport: MailTransport, delay_s: float) -> None:
+        self._transport = transport
+        self._delay_s = delay_s
+
+    def send(self, server: str, envelope: Envelope) -> None:
+        """Deliver later."""
+        asyncio.get_running_loop().call_later(self._delay_s, self._transport.send, server, envelope)
 
 
 def deliver(store: MailboxStore, envelope: Envelope) -> int:

@@ -20,6 +20,7 @@ from loadgen.wire.properties import (
     PidTagReceivedRepresentingName,
     filetime_from_unix,
 )
+from mock_server.dialect import StoreManners
 from mock_server.directory import Directory, Entry
 from mock_server.folder import Folder, folder_properties
 from mock_server.message import MessageContent
@@ -123,7 +124,7 @@ class MailboxStore:
     """What one server holds: the mailboxes of the users whose home it is, and perhaps public folders.
 
     Mailboxes are made when they are first used. ``public`` is None on a server without public folders. With
-    ``open_to_all`` each user may open everybody's.
+    ``open_to_all`` each user may open everybody's. ``manners`` are the dialect's.
     """
 
     def __init__(
@@ -134,7 +135,9 @@ class MailboxStore:
         public_folders: bool = False,
         open_to_all: bool = False,
         clock: Clock = filetime_now,
+        manners: StoreManners = StoreManners(),  # noqa: B008 - frozen
     ) -> None:
+        self.manners = manners
         server = directory.server_by_host(server_name)
         if server is None:
             raise ValueError(f"the directory lists no server {server_name}")

@@ -28,7 +28,11 @@ class ServerAddress(msgspec.Struct, frozen=True):
 
 
 class AccountNames(msgspec.Struct, frozen=True):
-    """How to make the names of user ``index``, from 0, who lives on ``servers[index % len(servers)]``."""
+    """How to make the names of user ``index``, from 0, who lives on ``servers[index % len(servers)]``.
+
+    ``common_name`` ends his DN: a format string of ``alias`` and ``number``, which is the index plus 1 as 8
+    hexadecimal digits, lowest byte first.
+    """
 
     count: int
     domain: str
@@ -39,6 +43,7 @@ class AccountNames(msgspec.Struct, frozen=True):
     password: str
     servers: tuple[str, ...]
     public_servers: tuple[str, ...]
+    common_name: str = "{alias}"
 
 
 class Organisation(msgspec.Struct, frozen=True):
@@ -46,7 +51,8 @@ class Organisation(msgspec.Struct, frozen=True):
 
     ``cas`` is where clients go, which are the reverse proxies if there are any; ``cas_sources`` are the
     addresses from which the client access servers connect to the servers behind. ``directory`` is whom
-    clients are referred to, ``ca_file`` whom they may trust with TLS, "" without it.
+    clients are referred to, ``ca_file`` whom they may trust with TLS, "" without it. In a ``dialect`` of one
+    process there are no ``servers`` behind.
     """
 
     cas: tuple[ProxyAddress, ...]
@@ -56,17 +62,21 @@ class Organisation(msgspec.Struct, frozen=True):
     counters_url: str
     accounts: AccountNames
     ca_file: str = ""
+    dialect: str = "exchange2007"
 
 
 def describe(topology: Topology) -> Organisation:
     """The organisation of a topology."""
     ports, words, accounts = topology.ports, topology.organisation, topology.accounts
-    mailbox_ports = {"store": ports.store, "referral": ports.referral, "directory": ports.directory}
+    store = {"store": ports.store, "store_tcp": ports.store_tcp}
+    referral = {"referral": ports.referral, "referral_tcp": ports.referral_tcp}
+    catalog = {"directory": ports.directory, "directory_tcp": ports.directory_tcp}
+    mapper = {"endpoint_mapper": ports.endpoint_mapper}
     servers: dict[str, ServerAddress] = {}
     for role, tables, role_ports in (
-        ("mailbox", topology.mailbox, mailbox_ports),
-        ("public_folders", topology.public_folders, {"store": ports.store}),
-        ("global_catalog", topology.global_catalog, {"directory": ports.directory}),
+        ("mailbox", topology.mailbox, store | referral | {"directory": ports.directory} | mapper),
+        ("public_folders", topology.public_folders, store | mapper),
+        ("global_catalog", topology.global_catalog, catalog | mapper),
     ):
         servers |= {table.name: ServerAddress(role, table.address, role_ports) for table in tables}
     http = topology.http
@@ -85,8 +95,10 @@ def describe(topology: Topology) -> Organisation:
             accounts.alias,
             accounts.display_name,
             accounts.password,
-            tuple(server.name for server in topology.mailbox),
+            tuple(server.name for server in topology.stores),
             tuple(server.name for server in topology.public_folders),
+            topology.manners.naming.common_name,
         ),
         ca_file=http.certificate if http.tls else "",
+        dialect=topology.dialect,
     )

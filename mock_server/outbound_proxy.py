@@ -19,7 +19,15 @@ from loadgen.wire.rts import (
     Version,
 )
 from mock_server.flow_control import Sender
-from mock_server.proxy import PROTOCOL_ERROR, ChannelTable, ProxyChannel, ProxySettings, ProxyState
+from mock_server.proxy import (
+    DEFAULT_KEEPALIVE_MS,
+    PROTOCOL_ERROR,
+    SHORTEST_KEEPALIVE_MS,
+    ChannelTable,
+    ProxyChannel,
+    ProxySettings,
+    ProxyState,
+)
 
 _SMALLEST_WINDOW: Final = 8192
 _PING: Final = rts.ping().encode()
@@ -94,7 +102,9 @@ class OutboundProxy(ProxyChannel):
         if self.state in (ProxyState.WAIT_CLIENT, ProxyState.PLUGGED):
             return self._last_received + self._timeout_s
         if self.state is ProxyState.OPEN:
-            return self._last_sent + self._timeout_s / 2
+            return self._last_sent + self._ping_interval_s
+        if self.state is ProxyState.WAIT_SERVER and self._settings.manners.partner_s:
+            return self._last_received + self._settings.manners.partner_s
         if self.state is ProxyState.ENDING:
             return self._last_sent + self._timeout_s
         return None
@@ -103,6 +113,9 @@ class OutboundProxy(ProxyChannel):
         """Pings a client that has heard nothing for half the timeout; gives up one that is to speak."""
         due = self.next_timeout()
         if due is None or now < due:
+            return
+        if self.state is ProxyState.WAIT_SERVER:
+            self.close()
             return
         if self.state is not ProxyState.OPEN:
             raise TimedOut(f"an OUT channel is {self.state.value} for {self._timeout_s:.0f} s")
@@ -132,6 +145,14 @@ class OutboundProxy(ProxyChannel):
         super().fail(code)
 
     @property
+    def _ping_interval_s(self) -> float:
+        if not self._settings.manners.keepalive_pings:
+            return self._timeout_s / 2
+        partner = self._channels.partners.get(self._vc_cookie)
+        keepalive_ms = 0 if partner is None else partner.keepalive_ms
+        return max(keepalive_ms or DEFAULT_KEEPALIVE_MS, SHORTEST_KEEPALIVE_MS) / 2000
+
+    @property
     def _can_refuse(self) -> bool:
         return self.state in (ProxyState.WAIT_CLIENT, ProxyState.CONNECTING, ProxyState.PLUGGED)
 
@@ -145,7 +166,7 @@ class OutboundProxy(ProxyChannel):
                 self._set_window(window)
                 self._join(vc_cookie, cookie)
                 settings = self._settings
-                hello = rts.conn_a2(vc_cookie, cookie, settings.channel_lifetime, settings.receive_window)
+                hello = rts.conn_a2(vc_cookie, cookie, settings.lifetime_for_server, settings.receive_window)
                 self._connect(hello)
             case (
                 ProxyState.WAIT_CLIENT,
@@ -154,7 +175,7 @@ class OutboundProxy(ProxyChannel):
             ):
                 self._set_window(window)
                 settings = self._settings
-                announced = settings.channel_lifetime, settings.receive_window, self._timeout_ms
+                announced = settings.lifetime_for_server, settings.receive_window, self._timeout_ms
                 hello = rts_recycling.out_r1_a4(vc_cookie, old, cookie, *announced)
                 self._succeed(vc_cookie, old, cookie, hello)
             case ProxyState.PLUGGED, rts.NONE, (ANCE(),) if self.recycled == "R1":
@@ -187,9 +208,14 @@ class OutboundProxy(ProxyChannel):
 
     def _rts_from_server(self, pdu: RtsPdu, data: bytes) -> None:
         match self.state, pdu.flags, pdu.commands:
-            case ProxyState.WAIT_SERVER, rts.NONE, (Version(), ReceiveWindowSize(), ConnectionTimeout()):
+            case (
+                ProxyState.WAIT_SERVER,
+                rts.NONE,
+                (Version(), ReceiveWindowSize(), ConnectionTimeout(timeout_ms)),
+            ):
                 self.state = ProxyState.OPEN
-                self._say(data)
+                echoed = self._settings.manners.echoes_window
+                self._say(rts.conn_c2(self._window, timeout_ms).encode() if echoed else data)
                 self._outlet.opened(self._window)
             case (
                 (ProxyState.PLUGGED | ProxyState.OPEN | ProxyState.ENDING),

@@ -21,19 +21,36 @@ from loadgen.errors import RemoteProtocolError
 from loadgen.wire import rts_recycling
 from loadgen.wire.http import rpc_error_head
 from loadgen.wire.rts import RtsPdu
+from mock_server.dialect import ProxyManners
 from mock_server.flow_control import ReceiveWindow
 from mock_server.pdu_stream import PduStream
 
 SERVER_UNAVAILABLE: Final = 0x6BA
 PROTOCOL_ERROR: Final = 0x6C0
+SHORTEST_KEEPALIVE_MS: Final = 60000
+DEFAULT_KEEPALIVE_MS: Final = 300000
+"""What a client's interval of 0 means ([MS-RPCH] 2.2.3.5.6)."""
 
 
 class ProxySettings(msgspec.Struct, frozen=True):
-    """What the proxies of one server announce; sizes in bytes."""
+    """What the proxies of one server announce; sizes in bytes. ``manners`` are the dialect's."""
 
     receive_window: int = 65536
     channel_lifetime: int = 1 << 30
     connection_timeout_ms: int = 120000
+    manners: ProxyManners = ProxyManners()
+    timeout_reply: bytes = b""
+    """What a client hears that is silent for too long on an IN channel, if not an RPC error."""
+
+    @property
+    def lifetime_for_server(self) -> int:
+        """What the server is told of an OUT channel's length, near whose end it asks for a successor."""
+        lifetime = self.channel_lifetime
+        return (
+            max(lifetime - self.manners.recycle_early, lifetime // 2)
+            if self.manners.recycle_early
+            else lifetime
+        )
 
 
 class ProxyState(Enum):
@@ -101,6 +118,7 @@ class ProxyChannel(ABC):
         self.refused = False
         self.recycled = ""
         self.cookie = b""
+        self.keepalive_ms = 0
         self.successor = self.predecessor = None
         self._vc_cookie = b""
         self._settings = settings
@@ -150,8 +168,8 @@ class ProxyChannel(ABC):
     def fail(self, code: int) -> None:
         """End the channel and tell the client why ([MS-RPCH] 2.1.2.1.3), if no response has begun."""
         if self.state is not ProxyState.CLOSED:
-            self.refused = True
-            if self._can_refuse:
+            self.refused = self._settings.manners.says_why
+            if self._can_refuse and self.refused:
                 self._to_client += rpc_error_head(code)
             self.close()
 
@@ -238,10 +256,19 @@ class ChannelTable:
     """The channels of one proxy role in this process, where a successor looks for its predecessor.
 
     ``recycles`` counts successors under ``direction``, IN or OUT, and their form. With ``simulate_farm`` no
-    predecessor is found, as if another process had it.
+    predecessor is found, as if another process had it. ``partners`` are the IN channels by the cookie of
+    their virtual connection, in the table of either direction.
     """
 
-    def __init__(self, direction: str, recycles: Counter[str], *, simulate_farm: bool = False) -> None:
+    def __init__(
+        self,
+        direction: str,
+        recycles: Counter[str],
+        partners: "dict[bytes, ProxyChannel] | None" = None,
+        *,
+        simulate_farm: bool = False,
+    ) -> None:
+        self.partners = {} if partners is None else partners
         self._direction = direction
         self._recycles = recycles
         self._simulate_farm = simulate_farm

@@ -17,13 +17,17 @@ from typing import Any, Final, Literal
 import msgspec
 import uvloop
 
+from loadgen.wire import emsmdb, nspi, rfr
+from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import merged
 from mock_server.directory import Directory
 from mock_server.faults import Delays
 from mock_server.port_pool import PortPool
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
+from mock_server.roles.endpoint_mapper import endpoint_mapper_role
 from mock_server.roles.global_catalog import global_catalog_roles
+from mock_server.roles.one_process import services
 from mock_server.roles.public_folders import public_folder_roles
 from mock_server.roles.referral import referral_roles
 from mock_server.roles.reverse_proxy import ReverseProxyRole
@@ -31,7 +35,7 @@ from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.roles.store import store_roles
 from mock_server.shared_cells import SharedCells
-from mock_server.topology import Topology
+from mock_server.topology import ServerTable, Topology
 from mock_server.topology_file import TopologySource
 
 RoleName = Literal["reverse_proxy", "client_access", "mailbox", "public_folders", "global_catalog"]
@@ -73,24 +77,28 @@ def roles_of(task: Task) -> tuple[Role, ...]:
     if task.role == "reverse_proxy":
         return (ReverseProxyRole(topology, topology.reverse_proxy[index]),)
     if task.role == "client_access":
-        return (_client_access_role(task, directory),)
+        return _client_access_roles(task, directory)
     if task.role == "mailbox":
         return _mailbox_roles(topology, index, directory)
     if task.role == "public_folders":
-        return public_folder_roles(topology, topology.public_folders[index], directory)
-    return global_catalog_roles(topology, topology.global_catalog[index], directory)
+        return _public_folder_roles(topology, topology.public_folders[index], directory)
+    return _global_catalog_roles(topology, topology.global_catalog[index], directory)
 
 
-def _client_access_role(task: Task, directory: Directory) -> ClientAccessRole:
+def _client_access_roles(task: Task, directory: Directory) -> tuple[Role, ...]:
     server = task.topology.client_access[task.index]
     cells = SharedCells(task.cells, task.number, server.processes)
     speaks = task.number == 0
-    return ClientAccessRole(task.topology, server, directory, cells, speaks=speaks, source=task.source)
+    front = ClientAccessRole(task.topology, server, directory, cells, speaks=speaks, source=task.source)
+    if task.topology.manners.one_process:
+        front.access.inner |= services(task.topology, server, directory)
+    return front, *front.access.inner.values()
 
 
 def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tuple[Role, ...]:
     server = topology.mailbox[index]
     catalogs = topology.global_catalogs_of(index)
+    referral = (rfr.INTERFACE, topology.ports.referral_tcp)
     proxy = DirectoryProxyRole(
         server.address,
         topology.ports.directory,
@@ -101,7 +109,23 @@ def _mailbox_roles(topology: Topology, index: int, directory: Directory) -> tupl
         *store_roles(topology, server, directory),
         *referral_roles(topology, server, directory, catalogs),
         proxy,
+        endpoint_mapper_role(topology, server, (*_store_services(topology), referral)),
     )
+
+
+def _public_folder_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
+    mapper = endpoint_mapper_role(topology, server, _store_services(topology))
+    return (*public_folder_roles(topology, server, directory), mapper)
+
+
+def _global_catalog_roles(topology: Topology, server: ServerTable, directory: Directory) -> tuple[Role, ...]:
+    mapper = endpoint_mapper_role(topology, server, ((nspi.INTERFACE, topology.ports.directory_tcp),))
+    return (*global_catalog_roles(topology, server, directory), mapper)
+
+
+def _store_services(topology: Topology) -> tuple[tuple[SyntaxId, int], ...]:
+    port = topology.ports.store_tcp
+    return (emsmdb.INTERFACE, port), (emsmdb.ASYNC_INTERFACE, port)
 
 
 class _Control(asyncio.Protocol):

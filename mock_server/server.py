@@ -23,7 +23,7 @@ from loadgen.wire.rts import (
     RtsPdu,
     Version,
 )
-from mock_server.leg import SETUP_TIMEOUT_S, InLeg, Leg, OutLeg
+from mock_server.leg import NOBODY, SETUP_TIMEOUT_S, HttpCaller, InLeg, Leg, OutLeg
 from mock_server.patience import Patience
 from mock_server.rpc.association import Association
 from mock_server.rpc.endpoint import Endpoint
@@ -63,9 +63,9 @@ class RpcServer:
         """How many are open."""
         return len(self._open)
 
-    def accept(self, wake: Callable[[], None]) -> Leg:
+    def accept(self, wake: Callable[[], None], caller: HttpCaller = NOBODY) -> Leg:
         """A new TCP connection."""
-        return Leg(self._begin, wake, banner=self.settings.banner)
+        return Leg(self._begin, wake, caller, banner=self.settings.banner)
 
     def next_timeout(self, now: float) -> float | None:
         """When :meth:`handle_timer` is to be called at the latest; None while nothing is waited for."""

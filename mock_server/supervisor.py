@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from mock_server.child import CannotListen, Child
-from mock_server.counters import Counters, add_up
+from mock_server.counters import CONNECTION_COLUMNS, FRONT_COLUMNS, Counters, add_up
 from mock_server.faults import Delays
 from mock_server.outages import Outages
 from mock_server.page import serve_page
@@ -56,7 +56,8 @@ class Supervisor:
     async def counters(self) -> Counters:
         """What all processes count at this moment."""
         reports = await asyncio.gather(*(child.report() for child in self._children))
-        return add_up(zip((child.name for child in self._children), reports, strict=True))
+        columns = FRONT_COLUMNS if self._topology.manners.one_process else CONNECTION_COLUMNS
+        return add_up(zip((child.name for child in self._children), reports, strict=True), columns)
 
     async def delays(self) -> dict[str, Delays]:
         """By what the calls of each server have been delayed."""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from mock_server.dialect import DIALECTS, Dialect, DialectName
 from mock_server.directory import Directory, Organisation
 from mock_server.faults import FaultSettings
 from mock_server.http_authentication import HttpScheme
@@ -79,11 +80,6 @@ class HttpSettings(_Strict, frozen=True):
     tls_maximum: Literal["1.2", "1.3"] = "1.3"
     tls_key_log: str = ""
 
-    @property
-    def proxy(self) -> ProxySettings:
-        """What the two proxy roles announce."""
-        return ProxySettings(self.receive_window, self.channel_lifetime, self.connection_timeout_ms)
-
 
 class RpcSettings(_Strict, frozen=True):
     """What all RPC servers have in common; sizes in bytes."""
@@ -135,11 +131,19 @@ class ReferralSettings(_Strict, frozen=True):
 
 
 class Ports(_Strict, frozen=True):
-    """The endpoints of all servers; ``delivery`` is where they hand each other mail."""
+    """The endpoints of all servers; ``delivery`` is where they hand each other mail.
+
+    Proxies come to the first three. Clients inside the firewall come to those over TCP, which each server's
+    endpoint mapper tells; a real one is on 135, for which one must be root.
+    """
 
     store: Port = 6001
     referral: Port = 6002
     directory: Port = 6004
+    endpoint_mapper: Port = 6135
+    store_tcp: Port = 6101
+    referral_tcp: Port = 6102
+    directory_tcp: Port = 6104
     delivery: Port = 2525
 
 
@@ -193,9 +197,13 @@ class ReverseProxyServer(ConnectingServer, frozen=True):
 
 
 class Topology(_Strict, frozen=True, kw_only=True):
-    """The whole organisation. All addresses are moved with ``base_address``."""
+    """The whole organisation. All addresses are moved with ``base_address``.
+
+    In a ``dialect`` of one process the first client access server is all that there is.
+    """
 
     title: str = ""
+    dialect: DialectName = "exchange2007"
     base_address: str = "127.0.10.0"
     organisation: OrganisationWords = OrganisationWords()
     accounts: Accounts = Accounts()
@@ -210,9 +218,31 @@ class Topology(_Strict, frozen=True, kw_only=True):
     counters: CountersSettings = CountersSettings()
     reverse_proxy: tuple[ReverseProxyServer, ...] = ()
     client_access: Annotated[tuple[ClientAccessServer, ...], Meta(min_length=1)]
-    mailbox: Annotated[tuple[ConnectingServer, ...], Meta(min_length=1)]
+    mailbox: tuple[ConnectingServer, ...] = ()
     public_folders: tuple[ServerTable, ...] = ()
-    global_catalog: Annotated[tuple[ServerTable, ...], Meta(min_length=1)]
+    global_catalog: tuple[ServerTable, ...] = ()
+
+    @property
+    def manners(self) -> Dialect:
+        """What the dialect means."""
+        return DIALECTS[self.dialect]
+
+    @property
+    def stores(self) -> tuple[ServerTable, ...]:
+        """The servers with mailboxes."""
+        return self.client_access if self.manners.one_process else self.mailbox
+
+    @property
+    def proxy(self) -> ProxySettings:
+        """What the two proxy roles announce, and how."""
+        http, manners = self.http, self.manners
+        return ProxySettings(
+            http.receive_window,
+            http.channel_lifetime,
+            http.connection_timeout_ms,
+            manners.proxy,
+            manners.http.timeout_reply,
+        )
 
     @property
     def servers(self) -> tuple[ServerTable, ...]:
@@ -241,8 +271,9 @@ class Topology(_Strict, frozen=True, kw_only=True):
                 administrative_group=words.administrative_group,
                 alias=accounts.alias,
                 display_name=accounts.display_name,
-                servers=tuple(server.name for server in self.mailbox),
+                servers=tuple(server.name for server in self.stores),
                 public_servers=tuple(server.name for server in self.public_folders),
+                naming=self.manners.naming,
             ),
             accounts.count,
         )

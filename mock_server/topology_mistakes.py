@@ -19,6 +19,7 @@ _PATTERN: Final = re.compile(r"Expected `str` matching regex .*")
 _RANGE: Final = re.compile(r"Expected `(\w+)`( of length)? ([<>]=?) (.*)")
 _TYPE: Final = re.compile(r"Expected `(.*)`, got `(.*)`")
 _INDEX: Final = re.compile(r"\[(\d+)\]")
+_NEEDED: Final = ("mailbox", "global_catalog")
 _WORDS: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -42,6 +43,7 @@ class Mistake(NamedTuple):
 
 def mistakes_in(topology: Topology) -> Iterator[Mistake]:
     """What types can't say: forms of addresses and names, and that no two servers share one."""
+    yield from _wrong_roles(topology)
     named = [(f"{place}.name", place, server.name.lower()) for place, server in _servers(topology)]
     addressed = [place for each in _servers(topology) for place in _addresses(*each)]
     own = (("base_address", topology.base_address), ("counters.address", topology.counters.address))
@@ -59,6 +61,23 @@ def mistakes_in(topology: Topology) -> Iterator[Mistake]:
             getattr(topology.accounts, key).format(index=0)
         except (KeyError, IndexError, ValueError) as error:
             yield Mistake(f"accounts.{key}", f"not a format string of index: {error}")
+
+
+def _wrong_roles(topology: Topology) -> Iterator[Mistake]:
+    """Which servers there must be, and which there may not be."""
+    if not topology.manners.one_process:
+        yield from (Mistake(role, "missing") for role in _NEEDED if not getattr(topology, role))
+        return
+    alone = f"{topology.dialect} is one client access server of one process, and nothing else"
+    for role in ("reverse_proxy", *_NEEDED, "public_folders"):
+        if getattr(topology, role):
+            yield Mistake(role, alone)
+    if len(topology.client_access) > 1 or topology.client_access[0].processes > 1:
+        yield Mistake("client_access", alone)
+    if topology.http.simulate_farm:
+        yield Mistake("http.simulate_farm", alone)
+    if "negotiate" in topology.security.http:
+        yield Mistake("security.http", f"{topology.dialect} takes NTLM without SPNEGO around it: ntlm")
 
 
 def _servers(topology: Topology) -> Iterator[tuple[str, ServerTable]]:

@@ -86,7 +86,7 @@ class VirtualConnection:
         self._held = bytearray()
         self._received = ReceiveWindow(window)
         self._outlet = Sender(out_leg.leg.output, out_leg.lifetime, _KEPT_FOR_RTS)
-        self._association = Association(endpoint, self._send, group_id)
+        self._association = Association(endpoint, self._send, group_id, in_leg.leg.caller)
         in_leg.leg.belongs_to(self._from_in_leg, self.close)
         out_leg.leg.belongs_to(self._from_out_leg, self.close)
         self._outlet.opened(out_leg.window)

@@ -20,10 +20,12 @@ from loadgen.wire.http import (
     parse_target,
 )
 from loadgen.wire.rts import echo
+from mock_server.dialect import HttpManners
 from mock_server.http_authentication import Verdict
 from mock_server.request_queue import SERVICE_UNAVAILABLE
 
 _PATH_WITH_CERTIFICATE: Final = "/rpcwithcert/rpcproxy.dll"
+_CHANNEL_METHODS: Final = (RPC_IN_DATA, RPC_OUT_DATA)
 _PATHS: Final = frozenset((RPC_PROXY_PATH, _PATH_WITH_CERTIFICATE))
 _LARGEST_HEAD: Final = 16384
 _LARGEST_DISCARDED: Final = 65536
@@ -44,6 +46,12 @@ class _Visit(NamedTuple):
     body: bytearray
 
 
+class _Refusal(NamedTuple):
+    status: int
+    reason: str
+    lines: tuple[str, ...] = ()
+
+
 class ChannelHead(msgspec.Struct, frozen=True):
     """A request that opens a channel.
 
@@ -58,6 +66,8 @@ class ChannelHead(msgspec.Struct, frozen=True):
     user: str
     http_minor: int
     minimum_timeout_ms: int | None
+    by_password: bool = False
+    """Whether the user has shown a password, which RPC may want to see again."""
 
 
 class HttpConnection:
@@ -73,6 +83,8 @@ class HttpConnection:
 
     ``enter`` gets the path of each request, in lower case, and says how many seconds it waits for a worker,
     or None if it may not even wait. While ``wait_s`` is not 0 a request waits, until :meth:`take`.
+
+    ``manners`` are the dialect's.
     """
 
     def __init__(
@@ -81,7 +93,10 @@ class HttpConnection:
         enter: Callable[[str], float | None] = lambda _path: 0.0,
         certified: Verdict | None = None,
         pages: Mapping[str, Page] | None = None,
+        manners: HttpManners = HttpManners(),  # noqa: B008 - frozen
     ) -> None:
+        self._manners = manners
+        self._heard_out: _Refusal | None = None
         self._pages = pages or {}
         self._visit: _Visit | None = None
         self._enter = enter
@@ -99,13 +114,17 @@ class HttpConnection:
     def receive(self, data: bytes) -> ChannelHead | None:
         """Answer what ``data`` completes; the request that opened a channel, if one did."""
         self._unread += data
-        while self._unread and not self.closing and self._waiting is None:
+        while self._unread and not self.closing and not self.wait_s:
             data, self._unread = self._unread, b""
             if self._visit is not None:
                 self._unread = self._read_body(self._visit, data)
                 continue
             discarded = data[: self._to_discard]
             self._to_discard -= len(discarded)
+            if self._heard_out is not None:
+                self._unread = data[len(discarded) :]
+                self._end_hearing()
+                continue
             self._parser.receive_data(data[len(discarded) :])
             request = self._next_head()
             if request is not None:
@@ -119,8 +138,16 @@ class HttpConnection:
     def take(self) -> ChannelHead | None:
         """A worker takes the request that waits, and then those behind it, as :meth:`receive` does."""
         request, self._waiting, self.wait_s = self._waiting, None, 0.0
+        refusal, self._heard_out = self._heard_out, None
+        if refusal is not None:
+            self._respond(refusal.status, refusal.reason, *refusal.lines, keep=True)
         channel = None if request is None else self._serve(request)
         return channel or self.receive(b"")
+
+    def _end_hearing(self) -> None:
+        """The refusal is due once nothing of the body is missing."""
+        if not self._to_discard:
+            self.wait_s = self._manners.refusal_delay_s
 
     def _queue(self, request: h11.Request) -> ChannelHead | None:
         wait_s = self._enter(_path(request.target))
@@ -152,12 +179,16 @@ class HttpConnection:
         verdict = self._verdict(request, headers)
         method = request.method.decode("ascii")
         page = self._pages.get(_path(request.target))
-        allowed = ("POST",) if page is not None else (RPC_IN_DATA, RPC_OUT_DATA)
+        allowed = ("POST",) if page is not None else _CHANNEL_METHODS
         refusal = self._refusal(request, method, headers, verdict, allowed)
         if refusal is not None:
-            self._refuse(headers, *refusal)
+            if self._manners.hears_out and verdict.is_final:
+                self._heard_out, self._to_discard = refusal, headers.content_length
+                self._end_hearing()
+            else:
+                self._refuse(headers, *refusal)
             return None
-        if headers.expects_continue and headers.content_length:
+        if self._manners.expects_continue and headers.expects_continue and headers.content_length:
             self.output += _CONTINUE
         if page is not None:
             self._visit = _Visit(page, headers, verdict, bytearray())
@@ -165,10 +196,12 @@ class HttpConnection:
             return None
         if headers.content_length <= ECHO_LENGTH_LIMIT:
             self._to_discard = headers.content_length
+            if headers.content_length < self._manners.shortest_echo:
+                return None
             content_type = f"Content-Type: {CONTENT_TYPE}"
             self._respond(200, "Success", *verdict.lines, content_type, body=_ECHO, keep=headers.keep_alive)
             return None
-        return self._open_channel(request, method, headers, verdict.user or "")
+        return self._open_channel(request, method, headers, verdict)
 
     def _verdict(self, request: h11.Request, headers: "_Headers") -> Verdict:
         if self._certified is not None and _path(request.target) == _PATH_WITH_CERTIFICATE:
@@ -193,38 +226,52 @@ class HttpConnection:
         headers: "_Headers",
         verdict: Verdict,
         allowed: tuple[str, ...],
-    ) -> tuple[int, str, tuple[str, ...]] | None:
-        if _path(request.target) not in (*_PATHS, *self._pages):
-            return 404, "Not Found", ()
+    ) -> "_Refusal | None":
+        path = _path(request.target)
+        if self._manners.exact_paths and method in _CHANNEL_METHODS:
+            exact = request.target.partition(b"?")[0].decode("latin-1")
+            if path not in _PATHS or not exact.endswith(path):
+                return _Refusal(400, "Bad Request")
+        if path not in (*_PATHS, *self._pages):
+            return _Refusal(404, "Not Found")
         if verdict is self._certified and verdict.user is None:
-            return 403, "Forbidden", ()
+            return _Refusal(403, "Forbidden")
         if verdict.user is None:
-            return 401, "Unauthorized", verdict.lines
+            return _Refusal(401, "Unauthorized", verdict.lines)
         if method not in allowed:
-            return 405, "Method Not Allowed", (f"Allow: {', '.join(allowed)}",)
+            return _Refusal(405, "Method Not Allowed", (f"Allow: {', '.join(allowed)}",))
         if headers.value(b"content-length") is None:
-            return 411, "Length Required", ()
+            return _Refusal(411, "Length Required")
         if allowed == ("POST",) and headers.content_length > _LARGEST_DISCARDED:
-            return 413, "Content Too Large", ()
+            return _Refusal(413, "Content Too Large")
         return None
 
     def _open_channel(
-        self, request: h11.Request, method: str, headers: "_Headers", user: str
+        self, request: h11.Request, method: str, headers: "_Headers", verdict: Verdict
     ) -> ChannelHead | None:
         try:
             _, server, port = parse_target(request.target.decode("latin-1"))
         except WireError:
-            self._refuse(headers, 400, "Bad Request", ())
+            self._refuse(headers, 400, "Bad Request")
             return None
         minor = int(request.http_version.partition(b".")[2])
         return ChannelHead(
-            method, server, port, headers.content_length, user, minor, headers.minimum_timeout_ms
+            method,
+            server,
+            port,
+            headers.content_length,
+            verdict.user or "",
+            minor,
+            headers.minimum_timeout_ms,
+            verdict.by_password,
         )
 
-    def _refuse(self, headers: "_Headers", status: int, reason: str, lines: tuple[str, ...]) -> None:
+    def _refuse(self, headers: "_Headers", status: int, reason: str, lines: tuple[str, ...] = ()) -> None:
         """Answer, and keep the connection if the request's body is sure to come and small enough to skip."""
         size = headers.content_length
         skippable = size == 0 or (size <= _LARGEST_DISCARDED and not headers.expects_continue)
+        if self._manners.hears_out and (status == 400 or headers.value(b"authorization") is None):
+            skippable = False
         keep = headers.keep_alive and skippable
         self._to_discard = size if keep else 0
         body = f"<html><body><h1>{status} {reason}</h1></body></html>\r\n".encode("ascii")

@@ -28,7 +28,11 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True):
-    """The rule by which users are named and spread over servers."""
+    """The rule by which users are named and spread over servers.
+
+    ``common_name`` is a format string of the alias and of the user's ``number``: his index plus 1, as 8
+    hexadecimal digits from the lowest byte on.
+    """
 
     count: int
     domain: str
@@ -39,6 +43,7 @@ class Accounts(msgspec.Struct, frozen=True):
     password: str
     servers: tuple[str, ...]
     public_servers: tuple[str, ...]
+    common_name: str = "{alias}"
 
 
 class Organisation(msgspec.Struct, frozen=True):
@@ -46,7 +51,8 @@ class Organisation(msgspec.Struct, frozen=True):
 
     ``cas_sources`` are the addresses from which the Client Access servers connect to those behind, if they
     are not those of ``cas``; ``directory`` is whom clients are referred to, `dsproxy` or `global-catalog`.
-    ``ca_file`` is the authority that clients may trust with TLS, "" without it.
+    ``ca_file`` is the authority that clients may trust with TLS, "" without it. ``dialect`` is the make of
+    server that it behaves like.
     """
 
     cas: tuple[Endpoint, ...]
@@ -56,6 +62,7 @@ class Organisation(msgspec.Struct, frozen=True):
     cas_sources: tuple[str, ...] = ()
     directory: str = "dsproxy"
     ca_file: str = ""
+    dialect: str = "exchange2007"
 
     @classmethod
     def decode(cls, text: str | bytes, source: str) -> Self:
@@ -97,13 +104,14 @@ class Organisation(msgspec.Struct, frozen=True):
         alias = rule.alias.format(index=index)
         smtp = f"{alias}@{rule.domain}"
         recipients = f"/o={rule.organisation}/ou={rule.administrative_group}/cn=Recipients"
+        number = (index + 1).to_bytes(4, "little").hex()
         return Account(
             index=index,
             user=smtp,
             password=rule.password,
             alias=alias,
             display_name=rule.display_name.format(index=index),
-            legacy_dn=f"{recipients}/cn={alias}",
+            legacy_dn=f"{recipients}/cn={rule.common_name.format(alias=alias, number=number)}",
             smtp=smtp,
             home_server=rule.servers[index % len(rule.servers)],
             public_server=rule.public_servers[index % len(rule.public_servers)]

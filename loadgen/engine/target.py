@@ -120,12 +120,17 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         proxies=organisation.proxies,
         accounts=organisation,
         counters=counters,
-        dialect=library.read("dialect", "mock", Dialect),
+        dialect=library.read("dialect", _client_dialect(organisation), Dialect),
         inside=organisation.inside,
         limits=MockLimits(organisation.counters_url),
         organisation=organisation,
         process=process,
     )
+
+
+def _client_dialect(organisation: Organisation) -> str:
+    """What its clients speak; for mocks of Exchange, whose names are never ambiguous, one of their own."""
+    return "mock" if organisation.dialect == "exchange2007" else organisation.dialect
 
 
 async def _start(campaign: Campaign, users: int) -> Process:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -17,6 +17,8 @@ Filters = Mapping[str, tuple[Rule, ...]]
 
 Counter = Callable[[], Awaitable[ConnectionCount]]
 
+DIRECT_SERVICES: Final = ("store_tcp", "referral_tcp", "directory_tcp")
+"""What a server's ports over TCP are called in the description of an organisation."""
 DEADLINE_S: Final = 2.0
 _PAUSE_S: Final = 0.05
 _HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
@@ -26,19 +28,23 @@ def organisation_filters(organisation: Mapping[str, Any]) -> Filters:
     """Filters for an organisation on this machine, from its description as ``GET /organisation`` gives it.
 
     Taken connections are counted where they arrive, at a role's own address and port; what the CAS opens,
-    at the CAS's end. What a reverse proxy opens is in no column. Columns whose servers share an address and port can't be told apart, and are left out.
+    at the CAS's end. What a reverse proxy opens is in no column. Columns whose servers share an address and
+    port can't be told apart, and are left out; so is all behind a front end that is everything.
     """
     cas = [Host(each["address"], each["port"]) for each in organisation["cas"]]
+    if not organisation["servers"]:
+        return {"client_to_cas": _accepted(cas)}
     sources = [Host(address) for address in organisation.get("cas_sources") or ()] or cas
     servers = organisation["servers"]
-    mailbox_store = _hosts(organisation, "mailbox", "store")
+    mailbox_store = _hosts(organisation, "mailbox", "store", "store_tcp")
     public = [servers[name] for name in organisation["accounts"]["public_servers"]]
-    public_store = [Host(server["address"], server["ports"]["store"]) for server in public]
+    public_store = _hosts_of(public, "store", "store_tcp")
     dsproxy = _hosts(organisation, "mailbox", "directory")
-    referral = _hosts(organisation, "mailbox", "referral")
-    catalogs = _hosts(organisation, "global_catalog", "directory")
+    referral = _hosts(organisation, "mailbox", "referral", "referral_tcp")
+    catalogs = _hosts(organisation, "global_catalog", "directory", "directory_tcp")
     filters = {
         "client_to_cas": _accepted(cas),
+        "client_to_servers": _accepted(_hosts_of(servers.values(), *DIRECT_SERVICES)),
         "cas_to_stores": _opened(sources, list(dict.fromkeys(mailbox_store + public_store))),
         "cas_to_dsproxy": _opened(sources, dsproxy),
         "cas_to_referral": _opened(sources, referral),
@@ -159,15 +165,26 @@ async def _count(expected: Mapping[str, int], counters: Mapping[str, Counter]) -
     return census
 
 
-def client_count(virtual_connections: int) -> ConnectionCount:
-    """What the clients themselves see: two TCP connections to the CAS for each virtual connection."""
-    return with_totals(dict.fromkeys(COUNTED_COLUMNS) | {"client_to_cas": 2 * virtual_connections})
+def client_count(virtual_connections: int, direct: int = 0) -> ConnectionCount:
+    """What the clients themselves see: two TCP connections to the CAS for each virtual connection.
+
+    Of these, ``direct`` are inside the firewall: one TCP connection to a server each.
+    """
+    own = {"client_to_cas": 2 * (virtual_connections - direct), "client_to_servers": direct}
+    return with_totals(dict.fromkeys(COUNTED_COLUMNS) | own)
 
 
-def _hosts(organisation: Mapping[str, Any], role: str, service: str) -> list[Host]:
-    servers = [server for server in organisation["servers"].values() if server["role"] == role]
+def _hosts(organisation: Mapping[str, Any], role: str, *services: str) -> list[Host]:
+    servers = organisation["servers"].values()
+    return _hosts_of([server for server in servers if server["role"] == role], *services)
+
+
+def _hosts_of(servers: Iterable[Mapping[str, Any]], *services: str) -> list[Host]:
     return [
-        Host(server["address"], server["ports"][service]) for server in servers if service in server["ports"]
+        Host(server["address"], server["ports"][service])
+        for server in servers
+        for service in services
+        if service in server["ports"]
     ]
 
 

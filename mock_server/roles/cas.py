@@ -31,7 +31,7 @@ class ClientAccessRole:
         speaks: bool = True,
         source: TopologySource | None = None,
     ) -> None:
-        self._access = ClientAccess(topology, server, directory, cells, speaks=speaks)
+        self.access = ClientAccess(topology, server, directory, cells, speaks=speaks)
         self._server = server
         self._behind_proxy = bool(topology.reverse_proxy)
         self._source = source
@@ -40,24 +40,26 @@ class ClientAccessRole:
     async def start(self) -> None:
         """Listen; raises :class:`OSError`."""
         await asyncio.get_running_loop().create_server(
-            lambda: ClientConnection(self._access),
+            lambda: ClientConnection(self.access),
             self._server.address,
-            self._access.http.port,
+            self.access.http.port,
             backlog=BACKLOG,
             reuse_port=self._server.processes > 1,
-            ssl=server_context(self._access.http),
+            ssl=server_context(self.access.http),
         )
-        self._access.limits.workers.start()
+        self.access.limits.workers.start()
         if self._source is not None:
             self._reread_later(self._source)
 
     def report(self) -> RoleCounters:
         """The counters at this moment; connections that a reverse proxy opens are no clients' own."""
-        counted = self._access.statistics.report()
+        counted = self.access.statistics.report()
         connections = dict(counted.connections)
+        if self.access.manners.one_process:
+            connections = {"client_to_cas": connections["client_to_cas"]}
         if self._behind_proxy:
             del connections["client_to_cas"]
-        limits = self._access.limits.report(asyncio.get_running_loop().time())
+        limits = self.access.limits.report(asyncio.get_running_loop().time())
         failed = {"Mock\\ValidPorts Failed Rereads": self._rereads_failed} if self._rereads_failed else {}
         return RoleCounters(connections, {**counted.counters, **limits, **failed})
 
@@ -70,9 +72,9 @@ class ClientAccessRole:
         else:
             for server in topology.client_access:
                 if server.name == self._server.name:
-                    self._access.allow(topology.valid_ports_of(server))
+                    self.access.allow(topology.valid_ports_of(server))
         self._reread_later(source)
 
     def _reread_later(self, source: TopologySource) -> None:
-        interval_s = self._access.http.valid_ports_reread_s
+        interval_s = self.access.http.valid_ports_reread_s
         asyncio.get_running_loop().call_later(interval_s, self._reread, source)

@@ -5,6 +5,7 @@ PDU. What limits of the server end or refuse is told apart here too.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, cast
 
 from loadgen.errors import PeerError
@@ -12,10 +13,12 @@ from loadgen.wire.http import RPC_IN_DATA
 from mock_server.client_access import ClientAccess
 from mock_server.front_end import NO_CONTEXT, OUT_OF_MEMORY
 from mock_server.inbound_proxy import InboundProxy
+from mock_server.leg import HttpCaller
 from mock_server.outbound_proxy import OutboundProxy
 from mock_server.port_pool import PortLease
 from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
 from mock_server.roles.connection import connect_from_pool, reset
+from mock_server.roles.one_process import InnerConnection
 from mock_server.valid_ports import BackEnd
 from mock_server.web import ChannelHead, HttpConnection
 from mock_server.worker_processes import Cuttable
@@ -48,8 +51,8 @@ class ClientConnection(asyncio.Protocol):
             return
         certified = self._access.certified(transport.get_extra_info("ssl_object"))
         check, pages = self._access.policy.connection().check, self._access.pages
-        self._http = HttpConnection(check, self._enter, certified, pages)
-        self._end_after(self._access.http.connection_timeout_ms / 1000)
+        self._http = HttpConnection(check, self._enter, certified, pages, self._access.manners.http)
+        self._end_after(self._access.http.connection_timeout_ms / 1000, self._expire)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client, which mean nothing any more after :meth:`close_after_reply`."""
@@ -87,7 +90,16 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-        self._end_after(_LINGER_S)
+        self._end_after(_LINGER_S, self.transport.abort)
+
+    def _expire(self) -> None:
+        """The client has been silent for too long."""
+        reply = self._access.manners.http.timeout_reply
+        if reply:
+            self.transport.write(reply)
+            self.close_after_reply()
+        else:
+            self.transport.abort()
 
     def _enter(self, path: str) -> float | None:
         return self._access.limits.queue_for(path).enter(self._loop.time())
@@ -122,9 +134,9 @@ class ClientConnection(asyncio.Protocol):
         self._channel = _Channel(self._access, self, head)
         self._channel.begin(body)
 
-    def _end_after(self, seconds: float) -> None:
+    def _end_after(self, seconds: float, end: Callable[[], None]) -> None:
         self._stop_timer()
-        self._timer = self._loop.call_later(seconds, self.transport.abort)
+        self._timer = self._loop.call_later(seconds, end)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -180,7 +192,9 @@ class _Channel:
             return
         self._state = state
         self._set_timer()
-        if state is ProxyState.CONNECTING:
+        if state is ProxyState.CONNECTING and self._access.manners.one_process:
+            self._join_inner()
+        elif state is ProxyState.CONNECTING:
             self._connecting = self._loop.create_task(self._connect())
         elif state is ProxyState.CLOSED:
             self._end()
@@ -201,6 +215,17 @@ class _Channel:
         if data:
             self._client.transport.write(data)
         self._role.leg.wake()
+
+    def _join_inner(self) -> None:
+        """The service is in this process; its port alone counts, and others lead nowhere."""
+        service = self._access.inner.get(self._head.port)
+        if service is None:
+            self._access.statistics.failed_connects += 1
+            self._role.fail(SERVER_UNAVAILABLE)
+            self._settle()
+        else:
+            caller = HttpCaller(self._head.user, self._head.by_password)
+            InnerConnection(self._role.leg, service, caller, self._access.statistics)
 
     async def _connect(self) -> None:
         statistics = self._access.statistics
@@ -298,7 +323,7 @@ class _ServerConnection(asyncio.Protocol):
 
 
 def _role(access: ClientAccess, client: ClientConnection, head: ChannelHead, now: float) -> ProxyChannel:
-    settings = access.http.proxy
+    settings = access.proxy
     if head.method == RPC_IN_DATA:
         address: str = client.transport.get_extra_info("peername")[0]
         return InboundProxy(settings, access.in_channels, head.content_length, now, address)

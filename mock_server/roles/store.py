@@ -28,6 +28,7 @@ def emsmdb_settings(topology: Topology) -> EmsmdbSettings:
         context_handles=limits.scaled(limits.context_handles),
         sessions_per_user=limits.mapi_sessions_per_user,
         session_linger_s=topology.store.session_linger_s,
+        manners=topology.manners.store,
     )
 
 
@@ -46,5 +47,6 @@ def store_roles(topology: Topology, server: ServerTable, directory: Directory) -
         "store",
         STORE_COUNTERS,
         emsmdb.report,
+        direct_port=topology.ports.store_tcp,
     )
     return rpc, delivery

@@ -121,6 +121,8 @@ def modify_recipients(call: RopCall, request: wire.RopModifyRecipientsRequest) -
     draft = call.find(request.input_handle_index, MessageObject).edit()
     if any(tag & 0xFFFF in (PtypUnspecified, PtypObject) for tag in request.recipient_columns):
         raise RopError(INVALID_PARAMETER)
+    if not call.session.store.manners.refused_columns.isdisjoint(request.recipient_columns):
+        raise RopError(INVALID_PARAMETER)
     for row in request.rows:
         if row.recipient is None:
             draft.recipients.pop(row.row_id, None)

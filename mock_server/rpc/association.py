@@ -31,24 +31,24 @@ from loadgen.wire.pdu import (
     Fault,
     Orphaned,
     PduType,
+    PresentationContext,
     Request,
     Response,
     decode,
 )
 from loadgen.wire.verification_trailer import CLIENT_SUPPORT_HEADER_SIGNING, RequestHeader, split_trailer
+from mock_server.leg import NOBODY, HttpCaller
 from mock_server.rpc.dispatch import (
     ACCESS_DENIED,
     BAD_STUB_DATA,
     CANCELLED,
-    INVALID_PRESENTATION_CONTEXT,
-    OPERATION_OUT_OF_RANGE,
     PROTOCOL_ERROR,
     SECURITY_PACKAGE_ERROR,
     AssociationGroup,
     CallContext,
     Method,
 )
-from mock_server.rpc.endpoint import MAX_FRAGMENT, Endpoint
+from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.presentation import PresentationContexts
 from mock_server.rpc.security import Caller, SecurityContexts
 
@@ -87,13 +87,21 @@ class Association:
     """One connection of a client, from its bind to its end.
 
     ``send`` takes each PDU that is to go, whenever an answer is ready. ``client_group`` is the RTS
-    AssociationGroupId of the virtual connection, b"" without RTS. What a client may not send raises
-    :class:`RemoteProtocolError` or :class:`WireError`, and the owner closes the connection and calls
-    :meth:`lost`, as it does when the client goes.
+    AssociationGroupId of the virtual connection, b"" without RTS, and ``caller`` whom HTTP knows on it. What
+    a client may not send raises :class:`RemoteProtocolError` or :class:`WireError`, and the owner closes the
+    connection and calls :meth:`lost`, as it does when the client goes.
     """
 
-    def __init__(self, endpoint: Endpoint, send: Callable[[bytes], None], client_group: bytes = b"") -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        send: Callable[[bytes], None],
+        client_group: bytes = b"",
+        caller: HttpCaller = NOBODY,
+    ) -> None:
         self._endpoint = endpoint
+        self._manners = endpoint.manners
+        self._caller = caller
         self._statistics = endpoint.statistics
         self._send = send
         self._client_group = client_group
@@ -102,8 +110,7 @@ class Association:
         self._contexts = PresentationContexts(endpoint, _FEATURES)
         self._multiplexed = False
         self._client_signs_headers = False
-        self._max_send = MAX_FRAGMENT
-        self._max_receive = MAX_FRAGMENT
+        self._max_send = self._max_receive = self._manners.max_fragment
         self._last_call_id = -1
         self._partial: _Call | None = None
         self._parked: dict[int, Future[bytes]] = {}
@@ -129,6 +136,9 @@ class Association:
             self._endpoint.leave(group)
 
     def _expect_bind(self, pdu: bytes) -> None:
+        if pdu[2] == PduType.REQUEST and self._manners.unbound is not None:
+            self._fault(Request.decode(pdu).call_id, 0, self._manners.unbound)
+            return
         if pdu[2] != PduType.BIND:
             raise RemoteProtocolError(f"PDU type {pdu[2]} before bind")
         bind = Bind.decode(pdu)
@@ -136,8 +146,15 @@ class Association:
         if group is None:
             self._transmit(BindNak(bind.call_id, REASON_NOT_SPECIFIED))
             return
-        context = CallContext("", group, self._endpoint.server_name)
-        security = SecurityContexts(self._endpoint.security, context, self._statistics)
+        user = self._caller.user if self._manners.http_user else ""
+        context = CallContext(user, group, self._endpoint.server_name)
+        security = SecurityContexts(
+            self._endpoint.security,
+            context,
+            self._statistics,
+            spnego=self._manners.spnego,
+            proves=self._caller.by_password or not self._manners.basic_alone,
+        )
         verifier, reason = _first_leg(bind.auth, security)
         if reason is not None:
             self._endpoint.leave(group)
@@ -146,8 +163,10 @@ class Association:
         self._group, self._security = group, security
         self._multiplexed = bool(bind.flags & CONC_MPX)
         self._client_signs_headers = bool(bind.flags & SUPPORT_HEADER_SIGN)
-        self._max_send = max(_MUST_RECEIVE, min(MAX_FRAGMENT, bind.max_recv_frag))
-        self._max_receive = max(_MUST_RECEIVE, min(MAX_FRAGMENT, bind.max_xmit_frag))
+        largest = self._manners.max_fragment
+        self._max_send = max(_MUST_RECEIVE, min(largest, bind.max_recv_frag))
+        if not self._manners.fixed_fragment:
+            self._max_receive = max(_MUST_RECEIVE, min(largest, bind.max_xmit_frag))
         self._transmit(
             BindAck(
                 bind.call_id,
@@ -155,11 +174,16 @@ class Association:
                 self._max_receive,
                 group.group_id,
                 self._endpoint.secondary_address,
-                tuple(self._contexts.negotiate(proposed) for proposed in bind.contexts),
+                tuple(self._contexts.negotiate(proposed) for proposed in self._heard(bind.contexts)),
                 WHOLE | bind.flags & (CONC_MPX | self._header_signing(verifier)),
                 verifier,
+                self._manners.trailer if verifier is None else b"",
             )
         )
+
+    def _heard(self, contexts: tuple[PresentationContext, ...]) -> tuple[PresentationContext, ...]:
+        """Those that are looked at."""
+        return contexts[:1] if self._manners.one_context else contexts
 
     def _header_signing(self, verifier: AuthVerifier | None) -> int:
         """The flag that a server echoes if it knows security and has nothing against signed headers."""
@@ -177,6 +201,8 @@ class Association:
                 future = self._parked.get(call_id)
                 if future is not None:
                     future.cancel()
+                if self._manners.cancel_clears:
+                    self._contexts.clear()
             case Orphaned(call_id):
                 self._abandon(call_id)
             case unexpected:
@@ -199,9 +225,10 @@ class Association:
                 self._max_receive,
                 group.group_id,
                 b"",
-                tuple(self._contexts.accept(proposed) for proposed in alter.contexts),
+                tuple(self._contexts.accept(proposed) for proposed in self._heard(alter.contexts)),
                 WHOLE | alter.flags & self._header_signing(verifier),
                 verifier,
+                self._manners.trailer if verifier is None else b"",
             )
         )
 
@@ -269,12 +296,12 @@ class Association:
         """What carries the call out; raises :class:`RpcFault` if nothing does."""
         bound = self._contexts.find(request.context_id)
         if bound is None:
-            raise RpcFault(INVALID_PRESENTATION_CONTEXT)
+            raise RpcFault(self._manners.unknown_context)
         if caller.level < self._endpoint.minimum_level(bound.interface):
             raise RpcFault(ACCESS_DENIED)
         method = bound.interface.methods.get(request.opnum)
         if method is None:
-            raise RpcFault(OPERATION_OUT_OF_RANGE)
+            raise RpcFault(self._manners.opnum_out_of_range)
         return method
 
     def _execute(self, call: _Call) -> None:
@@ -333,7 +360,7 @@ class Association:
 
     def _abandon(self, call_id: int) -> None:
         """The client no longer wants the answer ([C706] 12.6.4.8)."""
-        if not self._contexts.features & KEEP_CONNECTION_ON_ORPHAN:
+        if not (self._contexts.features & KEEP_CONNECTION_ON_ORPHAN or self._manners.one_context):
             raise RemoteProtocolError(f"call {call_id} was orphaned")
         if self._partial is not None and self._partial.call_id == call_id:
             self._partial = None
@@ -357,7 +384,8 @@ class Association:
 
     def _fault(self, call_id: int, context_id: int, status: int, flags: int = 0) -> None:
         self._statistics.faults += 1
-        self._transmit(Fault(call_id, context_id, status, WHOLE | flags))
+        named = context_id if self._manners.fault_names_context else 0
+        self._transmit(Fault(call_id, named, status, WHOLE | flags))
 
     def _break(self, request: Request, problem: str) -> NoReturn:
         """The protocol was broken: the client is told so, and then the connection ends."""

@@ -12,12 +12,10 @@ from loadgen.wire.pdu import SyntaxId
 ACCESS_DENIED: Final = 5
 BAD_STUB_DATA: Final = 0x6F7
 SECURITY_PACKAGE_ERROR: Final = 0x721
-OPERATION_OUT_OF_RANGE: Final = 0x1C010002
 PROTOCOL_ERROR: Final = 0x1C01000B
 CANCELLED: Final = 0x1C00000D
 CALL_FAILED: Final = 0x1C000012
 CONTEXT_MISMATCH: Final = 0x1C00001A
-INVALID_PRESENTATION_CONTEXT: Final = 0x1C00001C
 UNSUPPORTED_LEVEL: Final = 0x1C00001D
 
 T = TypeVar("T")
@@ -27,21 +25,38 @@ class AssociationGroup:
     """The connections of one client that share context handles ([C706] 9.3).
 
     ``handles`` maps the 20 bytes on the wire to what they stand for. When the last connection goes, every
-    handle that is still open is run down: its callback is called once.
+    handle that is still open is run down: its callback is called once. Handles in ``shared`` are all groups',
+    and outlive these. ``attributes`` is what handles begin with.
     """
 
-    __slots__ = ("_run_downs", "client_group", "connections", "group_id", "handles")
+    __slots__ = (
+        "_attributes",
+        "_is_shared",
+        "_run_downs",
+        "client_group",
+        "connections",
+        "group_id",
+        "handles",
+    )
 
-    def __init__(self, group_id: int, client_group: bytes = b"") -> None:
+    def __init__(
+        self,
+        group_id: int,
+        client_group: bytes = b"",
+        shared: dict[bytes, object] | None = None,
+        attributes: int = 0,
+    ) -> None:
         self.group_id = group_id
         self.client_group = client_group
         self.connections = 0
-        self.handles: dict[bytes, object] = {}
+        self.handles: dict[bytes, object] = {} if shared is None else shared
+        self._is_shared = shared is not None
+        self._attributes = attributes.to_bytes(4, "little")
         self._run_downs: dict[bytes, Callable[[], None]] = {}
 
     def open_handle(self, value: object, run_down: Callable[[], None] | None = None) -> bytes:
         """A new context handle for ``value``; ``run_down`` is called if the client leaves it open."""
-        handle = bytes(4) + urandom(16)
+        handle = self._attributes + urandom(16)
         self.handles[handle] = value
         if run_down is not None:
             self._run_downs[handle] = run_down
@@ -56,13 +71,14 @@ class AssociationGroup:
 
     def close_handle(self, handle: bytes) -> None:
         """Forget ``handle``, which the client closed itself: no run-down."""
-        del self.handles[handle]
+        self.handles.pop(handle, None)
         self._run_downs.pop(handle, None)
 
     def run_down(self) -> None:
-        """Forget all handles, and tell their owners."""
+        """Forget all handles that are not shared, and tell their owners."""
         run_downs = tuple(self._run_downs.values())
-        self.handles.clear()
+        if not self._is_shared:
+            self.handles.clear()
         self._run_downs.clear()
         for callback in run_downs:
             callback()

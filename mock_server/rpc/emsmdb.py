@@ -20,17 +20,17 @@ from loadgen.wire.auxiliary import (
     write_blocks,
 )
 from loadgen.wire.extended_buffer import COMPRESSED, XOR_MAGIC, read_payloads, write_payload
+from mock_server.dialect import StoreManners
 from mock_server.directory import Entry
 from mock_server.limits import LimitMeter
 from mock_server.mail import MailTransport
 from mock_server.mailbox import MailboxStore
 from mock_server.rops.call import BufferFormatError, BufferTooSmallError
-from mock_server.rpc.dispatch import BAD_STUB_DATA, CallContext, Interface, Method
+from mock_server.rpc.dispatch import BAD_STUB_DATA, AssociationGroup, CallContext, Interface, Method
 from mock_server.rpc.rop_processor import process
 from mock_server.session import Session
 from mock_server.user_limit import UserLimit
 
-UNKNOWN_USER: Final = 0x000003EB
 EXITING: Final = 0x000003ED
 LOGIN_PERMISSION: Final = 0x000003F2
 BUFFER_TOO_SMALL: Final = 0x0000047D
@@ -39,6 +39,7 @@ ACCESS_DENIED: Final = 0x80070005
 TOO_MANY_OBJECTS: Final = 0x000004DE
 REJECTED: Final = 0x000007EE
 NOT_SUPPORTED: Final = 0x80040102
+LOGON_FAILED: Final = 0x80040111
 VERSION_MISMATCH: Final = 0x80040110
 RPC_FAILED: Final = 0x80040115
 """Return values of the calls themselves ([MS-OXCRPC] 3.1.4)."""
@@ -78,7 +79,8 @@ class Timers(Protocol):
 class EmsmdbSettings(msgspec.Struct, frozen=True):
     """What EcDoConnectEx tells every client ([MS-OXCRPC] 3.1.4.1), and whom it lets in; 0: no limit.
 
-    A session that its client left open is closed ``session_linger_s`` after the association.
+    A session that its client left open is closed ``session_linger_s`` after the association, or after its
+    last call where handles outlive these. ``manners`` are the dialect's.
     """
 
     version: wire.Version = (8, 1, 240, 6)
@@ -88,6 +90,7 @@ class EmsmdbSettings(msgspec.Struct, frozen=True):
     context_handles: int = 0
     sessions_per_user: int = 0
     session_linger_s: float = 0.0
+    manners: StoreManners = StoreManners()
 
 
 class _Client:
@@ -131,8 +134,16 @@ class _Client:
             self._answer(wire.EcDoAsyncWaitExResponse(wire.NOTIFICATION_PENDING))
 
     def close_after(self, seconds: float, close: Callable[[], None]) -> None:
-        """Nobody is there any more; ``close`` it later."""
-        self._timers.call_later(seconds, close)
+        """Nobody is there any more; ``close`` it when nobody has come back for so long."""
+
+        def check() -> None:
+            left = self._last_call + seconds - self._timers.time()
+            if left > 0:
+                self._timers.call_later(left, check)
+            else:
+                close()
+
+        self._timers.call_later(seconds, check)
 
     def close(self) -> None:
         """The session is over."""
@@ -228,23 +239,25 @@ class EmsmdbServer:
             return self._refuse(request, code)
         if not self._admits(user):
             return self._refuse(request, TOO_MANY_OBJECTS)
+        manners = self._settings.manners
         index = self._free_index()
         session = Session(self._store, self._transport, user, index, version)
         client = _Client(session, self._timers or asyncio.get_running_loop())
         self._clients[index] = client
-        client.handle = context.association.open_handle(client, lambda: self._leave(client))
+        group = context.association
+        client.handle = group.open_handle(client, lambda: self._leave(client, group))
         return wire.EcDoConnectExResponse(
             context_handle=client.handle,
             polls_max_ms=self._settings.polls_max_ms,
             retries=self._settings.retries,
             retry_delay_ms=self._settings.retry_delay_ms,
             session_index=index,
-            dn_prefix=self._store.dn_prefix,
+            dn_prefix=self._store.dn_prefix if manners.dn_prefix is None else manners.dn_prefix,
             display_name=user.display_name,
             server_version=self._server_version,
             best_version=request.client_version,
             time_stamp=next(self._stamps),
-            aux_out=_aux_out(version, request.aux_out_max),
+            aux_out=manners.aux_out or _aux_out(version, request.aux_out_max),
         ).encode()
 
     def _admits(self, user: Entry) -> bool:
@@ -275,9 +288,12 @@ class EmsmdbServer:
             return VERSION_MISMATCH
         if not _is_readable_aux(request.aux_in):
             return RPC_FORMAT
+        manners = self._settings.manners
         if user is None:
-            return UNKNOWN_USER
-        if context.user and self._store.directory.by_logon_name(context.user) != user:
+            return manners.unknown_user if request.user_dn else manners.nobody
+        if request.code_page in manners.refused_code_pages:
+            return LOGON_FAILED
+        if context.user and self._store.directory.by_alias(context.user) != user:
             return ACCESS_DENIED
         return LOGIN_PERMISSION if request.flags & _ADMIN_PRIVILEGE else 0
 
@@ -299,11 +315,18 @@ class EmsmdbServer:
         self._close(client)
         return wire.EcDoDisconnectResponse().encode()
 
-    def _leave(self, client: _Client) -> None:
+    def _leave(self, client: _Client, group: AssociationGroup) -> None:
         """The client has gone without a word, and its session is still there for a while."""
         if self._settings.session_linger_s:
-            client.close_after(self._settings.session_linger_s, lambda: self._close(client))
+            client.close_after(self._settings.session_linger_s, lambda: self._expire(client, group))
         else:
+            self._close(client)
+
+    def _expire(self, client: _Client, group: AssociationGroup) -> None:
+        """The session ends, unless its client has come back to end it."""
+        if self._clients.get(client.session.index) is client:
+            group.close_handle(client.handle)
+            group.close_handle(client.async_handle)
             self._close(client)
 
     def _close(self, client: _Client) -> None:
@@ -326,7 +349,10 @@ class EmsmdbServer:
     def rpc(self, context: CallContext, stub: bytes) -> bytes:
         """EcDoRpcExt2 ([MS-OXCRPC] 3.1.4.2)."""
         request = wire.EcDoRpcExt2Request.decode(stub)
-        client = context.association.find(request.context_handle, _Client)
+        client = self._client(context, request.context_handle)
+        if client is None:
+            unknown = self._settings.manners.unknown_handle or 0
+            return wire.EcDoRpcExt2Response(wire.NO_CONTEXT, b"", return_value=unknown).encode()
         if request.out_max > _LARGEST_OUT or max(len(request.aux_in), request.aux_out_max) > _LARGEST_AUX:
             raise RpcFault(BAD_STUB_DATA)
         started = client.time()
@@ -336,6 +362,15 @@ class EmsmdbServer:
         return wire.EcDoRpcExt2Response(
             request.context_handle, rgb_out, trans_time_ms=spent_ms, return_value=code
         ).encode()
+
+    def _client(self, context: CallContext, handle: bytes) -> _Client | None:
+        """Whose a handle is; None if nobody's and the dialect answers that with a code, else a fault."""
+        try:
+            return context.association.find(handle, _Client)
+        except RpcFault:
+            if self._settings.manners.unknown_handle is None:
+                raise
+            return None
 
     def _carry_out(self, client: _Client, request: wire.EcDoRpcExt2Request) -> tuple[int, bytes]:
         if len(request.rgb_in) < _SMALLEST_BUFFER:
@@ -354,6 +389,7 @@ class EmsmdbServer:
             return BUFFER_TOO_SMALL, b""
         allowed = COMPRESSED * (not request.flags & wire.NO_COMPRESSION)
         allowed |= XOR_MAGIC * (not request.flags & wire.NO_XOR_MAGIC)
+        allowed *= not self._settings.manners.plain
         last = len(answers) - 1
         return 0, b"".join(write_payload(answer, allowed, last=i == last) for i, answer in enumerate(answers))
 

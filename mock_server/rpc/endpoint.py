@@ -7,12 +7,10 @@ from typing import Final
 from loadgen.wire import mgmt
 from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import RpcStatistics
+from mock_server.dialect import RpcManners
 from mock_server.rpc.dispatch import AssociationGroup, Interface
 from mock_server.rpc.mgmt import mgmt_interface
 from mock_server.rpc.security import LEVEL_NONE, RpcSecurity
-
-MAX_FRAGMENT: Final = 5840
-"""The largest fragment that Windows sends and takes over HTTP, in bytes."""
 
 _FIRST_GROUP: Final = 0x00012345
 
@@ -20,7 +18,8 @@ _FIRST_GROUP: Final = 0x00012345
 class Endpoint:
     """What a server offers on ``port``; remote management is always there, at any level of security.
 
-    ``security`` None: clients that authenticate are told that nobody knows how.
+    ``security`` None: clients that authenticate are told that nobody knows how. ``manners`` are the
+    dialect's; where these share context handles, endpoints do so that have the same ``handles``.
     """
 
     def __init__(
@@ -30,7 +29,10 @@ class Endpoint:
         interfaces: Iterable[Interface],
         statistics: RpcStatistics,
         security: RpcSecurity | None = None,
+        manners: RpcManners = RpcManners(),  # noqa: B008 - frozen
     ) -> None:
+        self.manners = manners
+        self._handles: dict[bytes, object] = {}
         served = tuple(interfaces)
         management = mgmt_interface((offered.interface for offered in served), statistics)
         self.security = security
@@ -61,7 +63,10 @@ class Endpoint:
         """
         if group_id == 0:
             group_id = next(self._group_ids)
-            group = self._groups[group_id] = AssociationGroup(group_id, client_group)
+            group = self._groups[group_id] = self._new_group(group_id, client_group)
+        elif self.manners.shared_handles:
+            group = self._groups.get(group_id) or self._new_group(group_id, client_group)
+            self._groups[group_id] = group
         else:
             found = self._groups.get(group_id)
             if found is None or found.client_group != client_group:
@@ -69,6 +74,10 @@ class Endpoint:
             group = found
         group.connections += 1
         return group
+
+    def _new_group(self, group_id: int, client_group: bytes) -> AssociationGroup:
+        shared = self._handles if self.manners.shared_handles else None
+        return AssociationGroup(group_id, client_group, shared, self.manners.handle_attributes)
 
     def leave(self, group: AssociationGroup) -> None:
         """A connection has gone; with the last one go the context handles."""

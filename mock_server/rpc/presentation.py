@@ -43,6 +43,10 @@ class PresentationContexts:
         """What a context stands for."""
         return self._bound.get(context_id)
 
+    def clear(self) -> None:
+        """Nothing is agreed any more."""
+        self._bound.clear()
+
     def negotiate(self, context: PresentationContext) -> ContextResult:
         """The answer to a context of a bind, which may be an offer of features in disguise."""
         features = offered_features(context.transfer_syntaxes[0]) if context.transfer_syntaxes else None
@@ -56,7 +60,7 @@ class PresentationContexts:
         interface = self._endpoint.find(context.abstract_syntax)
         if interface is None:
             return ContextResult(PROVIDER_REJECTION, ABSTRACT_SYNTAX_NOT_SUPPORTED)
-        if NDR not in context.transfer_syntaxes:
+        if NDR not in context.transfer_syntaxes and not self._endpoint.manners.one_context:
             return ContextResult(PROVIDER_REJECTION, PROPOSED_TRANSFER_SYNTAXES_NOT_SUPPORTED)
         new = BoundInterface(context.abstract_syntax, interface)
         if self._bound.setdefault(context.context_id, new).interface is not interface:

@@ -162,10 +162,21 @@ class SecurityContext(Caller):
 class SecurityContexts:
     """All security contexts of one association; ``anybody`` calls outside of them.
 
-    ``security`` None is a server that knows no security at all.
+    ``security`` None is a server that knows no security at all, ``spnego`` says whether it knows that. Where
+    nobody ``proves`` to be anybody a handshake seems to go well, and calls are refused.
     """
 
-    def __init__(self, security: RpcSecurity | None, context: CallContext, statistics: RpcStatistics) -> None:
+    def __init__(
+        self,
+        security: RpcSecurity | None,
+        context: CallContext,
+        statistics: RpcStatistics,
+        *,
+        spnego: bool = True,
+        proves: bool = True,
+    ) -> None:
+        self._types = frozenset((NTLM, SPNEGO) if spnego else (NTLM,))
+        self._proves = proves
         self._anybody = Caller(context)
         self._security = security
         self._statistics = statistics
@@ -173,7 +184,7 @@ class SecurityContexts:
 
     def is_supported(self, verifier: AuthVerifier) -> bool:
         """Whether a context of this type and level can be had here."""
-        known = verifier.auth_type in _ACCEPTORS and verifier.auth_level in _SUPPORTED_LEVELS
+        known = verifier.auth_type in self._types and verifier.auth_level in _SUPPORTED_LEVELS
         return known and self._security is not None
 
     def negotiate(self, verifier: AuthVerifier) -> AuthVerifier:
@@ -205,7 +216,7 @@ class SecurityContexts:
         if request.auth is None:
             return self._caller_without_verifier()
         context = self._contexts.get(request.auth.auth_context_id)
-        if context is None or not context.usable:
+        if context is None or not context.usable or not self._proves:
             raise RpcFault(ACCESS_DENIED)
         context.check(request.auth)
         return context
@@ -215,6 +226,6 @@ class SecurityContexts:
         if not self._contexts:
             return self._anybody
         for context in self._contexts.values():
-            if context.level == LEVEL_CONNECT and context.usable:
+            if context.level == LEVEL_CONNECT and context.usable and self._proves:
                 return context
         raise RpcFault(ACCESS_DENIED)

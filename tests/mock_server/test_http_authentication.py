@@ -24,6 +24,7 @@ OFFERS = (
     "WWW-Authenticate: NTLM",
     'WWW-Authenticate: Basic realm="contoso.test"',
 )
+REFUSED = Verdict(None, OFFERS, is_final=True)
 RAW = ("ntlm", spnego.NegotiateOptions.use_ntlm)
 WRAPPED = ("negotiate", spnego.NegotiateOptions.none)
 
@@ -93,7 +94,7 @@ def test_refusals_look_alike_but_are_told_apart(form, user, password, expired, p
     everything = policy(expired=expired)
     scheme = "NTLM" if form is RAW else "Negotiate"
     client = Client(everything, scheme, form, user, password)
-    assert client.log_on() == Verdict(None, OFFERS)
+    assert client.log_on() == REFUSED
     assert client.check(None).user is None
     assert everything.statistics.refused_logons == {problem: 1}
 
@@ -101,7 +102,7 @@ def test_refusals_look_alike_but_are_told_apart(form, user, password, expired, p
 def test_basic_is_refused_alike():
     everything = policy(expired=(2,))
     for user, password in (("user00001", "wrong"), ("nobody", PASSWORD), ("user00002", PASSWORD)):
-        assert everything.connection().check(basic_authorization(user, password)) == Verdict(None, OFFERS)
+        assert everything.connection().check(basic_authorization(user, password)) == REFUSED
     assert everything.statistics.refused_logons == dict.fromkeys(LOGON_PROBLEMS[:3], 1)
     assert everything.connection().check(basic_authorization("user00001", PASSWORD)).user == "user00001"
 
@@ -114,14 +115,14 @@ def test_problems_have_the_names_of_their_counters():
 @pytest.mark.parametrize("scheme", ["NTLM", "Negotiate"])
 def test_what_is_no_token(scheme, credentials):
     everything = policy()
-    assert everything.connection().check(f"{scheme} {credentials}") == Verdict(None, OFFERS)
+    assert everything.connection().check(f"{scheme} {credentials}") == REFUSED
     assert everything.statistics.refused_logons == {"BAD_TOKEN": 1}
 
 
 def test_an_anonymous_ntlm_client_is_nobody():
     client = Client(policy())
     client.challenge(client.send(client.engine.step()))
-    assert client.send(ntlm.Authenticate(0xA0888A05, "").encode()) == Verdict(None, OFFERS)
+    assert client.send(ntlm.Authenticate(0xA0888A05, "").encode()) == REFUSED
 
 
 def test_where_anonymous_is_let_in():
@@ -149,7 +150,7 @@ def test_a_changed_message_breaks_the_mic():
     client = Client(policy())
     first = client.engine.step()
     challenge = client.challenge(client.send(first[:-1] + b"\x0e"))
-    assert client.send(client.engine.step(challenge)) == Verdict(None, OFFERS)
+    assert client.send(client.engine.step(challenge)) == REFUSED
 
 
 def test_what_the_challenge_says():
@@ -194,7 +195,7 @@ def test_negotiations_that_lead_nowhere(tokens):
     *first, last = (token.encode() for token in tokens)
     for token in first:
         client.challenge(client.send(token))
-    assert client.send(last) == Verdict(None, OFFERS)
+    assert client.send(last) == REFUSED
 
 
 def test_over_http_leg_by_leg():

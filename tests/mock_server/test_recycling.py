@@ -84,7 +84,7 @@ class Organisation:
 
     def channels_known(self):
         """How many channels the proxies would find."""
-        accesses = [proxy._access for proxy in self.proxies]
+        accesses = [proxy.access for proxy in self.proxies]
         return sum(len(access.in_channels) + len(access.out_channels) for access in accesses)
 
     def protocol_errors(self):

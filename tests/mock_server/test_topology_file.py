@@ -14,7 +14,7 @@ def write(tmp_path, text, name="mine.toml"):
 
 
 def test_built_in_topologies():
-    assert built_in_names() == ("default", "hosting", "small", "white-paper")
+    assert built_in_names() == ("default", "gromox", "hosting", "small", "white-paper")
     servers = {name: [server.name for server in read_topology(name).servers] for name in ("default", "small")}
     assert servers == {
         "default": ["CAS1", "MBX1", "MBX2", "PF1", "GC1"],
@@ -125,7 +125,7 @@ def test_a_change_is_a_key_and_a_value(text):
         ),
         ({"http.valid_ports": "GC1:6004"}, "'GC1:6004' is not allowed; allowed: default, a list$"),
         ({"http.valid_ports": ["GC1"]}, "^--set http.valid_ports.0: not of the form that is needed$"),
-        ({"new.table": 1}, "^--set new: unknown key; allowed: title, base_address, "),
+        ({"new.table": 1}, "^--set new: unknown key; allowed: title, dialect, base_address, "),
         ({"accounts.count": 0}, "^--set accounts.count: expected a whole number >= 1$"),
         ({"accounts.count": "many"}, "^--set accounts.count: expected a whole number, got text$"),
         ({"http.framing": "gzip"}, "'gzip' is not allowed; allowed: plain, chunked$"),
@@ -135,7 +135,9 @@ def test_a_change_is_a_key_and_a_value(text):
         ({"mailbox.x.name": "X"}, "--set mailbox.x.name: there is no such key"),
         ({"mailbox.0": "X"}, "--set mailbox.0: there is no such key"),
         ({"title.x": 1}, "--set title.x: there is no such key"),
-        ({"mailbox": []}, "^--set mailbox: expected a list of length >= 1$"),
+        ({"mailbox": []}, "^--set mailbox: missing$"),
+        ({"dialect": "exim"}, "^--set dialect: 'exim' is not allowed; allowed: exchange2007, gromox$"),
+        ({"dialect": "gromox"}, "mailbox: gromox is one client access server of one process, and nothing else$"),
         (
             {"mailbox.1.source_addresses": ["127.0.10.12", "127.0.10.1"]},
             r"sses\.1: two servers have the address",
