@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from loadgen.client.client_type import ClientType
 from loadgen.workload.campaign import Population, UserGroup
 from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connections
 from loadgen.workload.topology import ReverseProxy, Server, Topology
@@ -38,9 +39,13 @@ class Meter(Struct, frozen=True):
     of: Callable[[Topology, Server], int]
     per_user: bool = False
     """Whether each user has so much for himself, on that server."""
+    proxied: bool = False
+    """Whether only what comes through the RPC proxy takes of it: users inside the firewall take nothing."""
 
-    def amount(self, virtual: Mapping[str, int]) -> int:
-        """What a user with these virtual connections takes."""
+    def amount(self, client: ClientType, virtual: Mapping[str, int]) -> int:
+        """What a user of a type takes, with these virtual connections."""
+        if self.proxied and client.transport == "tcp":
+            return 0
         return sum(each * virtual[purpose] for purpose, each in self.needs.items())
 
 
@@ -68,12 +73,12 @@ def meters(topology: Topology) -> tuple[Meter, ...]:
     one = dict.fromkeys(OPENING_ORDER, 1)
     through_dsproxy = {} if refers_to_catalog(topology) else {"directory": CONNECTIONS_PER_VC}
     return (
-        Meter("nonpaged_pool", "reverse_proxy", tcp, _pool),
-        Meter("ports", "reverse_proxy", tcp, _ports),
-        Meter("front_end_contexts", "client_access", tcp, _contexts),
-        Meter("memory", "client_access", one, _memory),
-        Meter("ports", "client_access", tcp, _ports),
-        Meter("ports", "mailbox", through_dsproxy, _ports),
+        Meter("nonpaged_pool", "reverse_proxy", tcp, _pool, proxied=True),
+        Meter("ports", "reverse_proxy", tcp, _ports, proxied=True),
+        Meter("front_end_contexts", "client_access", tcp, _contexts, proxied=True),
+        Meter("memory", "client_access", one, _memory, proxied=True),
+        Meter("ports", "client_access", tcp, _ports, proxied=True),
+        Meter("ports", "mailbox", through_dsproxy, _ports, proxied=True),
         Meter("nspi_sessions", "global_catalog", {"directory": 1}, _nspi_sessions, per_user=True),
         Meter("context_handles", "mailbox", {"mail": 1}, _handles),
         Meter("mapi_sessions", "mailbox", {"mail": 1}, _mapi_sessions, per_user=True),
@@ -107,9 +112,10 @@ def ceilings(topology: Topology, population: Population, *, startup: bool) -> tu
     found: list[tuple[Clash, Ceiling]] = []
     for meter in meters(topology):
         servers = servers_in_turn(topology, meter.role)
+        amounts = amounts_of(meter, population, startup=startup)
         for index, server in enumerate(servers):
             of = meter.of(topology, server)
-            clash = _clash(meter, of, order, virtual, index, len(servers)) if of else None
+            clash = _clash(meter, of, order, (amounts, virtual), index, len(servers)) if of else None
             if clash is not None:
                 found.append((clash, Ceiling(meter.limit, meter.role, server.name, clash.user, of)))
     found.sort(key=itemgetter(0))
@@ -132,7 +138,10 @@ def shares_of_servers(
 
 def amounts_of(meter: Meter, population: Population, *, startup: bool) -> list[int]:
     """What a user of each group takes."""
-    return [meter.amount(virtual_connections(group.client, starting=startup)) for group in population.groups]
+    return [
+        meter.amount(group.client, virtual_connections(group.client, starting=startup))
+        for group in population.groups
+    ]
 
 
 def users_admitted(topology: Topology, population: Population, *, startup: bool) -> int | None:
@@ -170,10 +179,18 @@ class _Order:
 
 
 def _clash(
-    meter: Meter, of: int, order: _Order, virtual: Sequence[Mapping[str, int]], first: int, step: int
+    meter: Meter,
+    of: int,
+    order: _Order,
+    groups: tuple[Sequence[int], Sequence[Mapping[str, int]]],
+    first: int,
+    step: int,
 ) -> Clash | None:
-    """The first user whom a server refuses, if users ``first``, ``first + step``, … are its own."""
-    amounts = [meter.amount(each) for each in virtual]
+    """The first user whom a server refuses, if users ``first``, ``first + step``, … are its own.
+
+    ``groups`` are what a user of each takes, and opens.
+    """
+    amounts, virtual = groups
     room, user, patience = of, first, order.period
     if len(set(amounts)) == 1 and amounts[0] and not meter.per_user:
         turns, room = divmod(of, amounts[0])

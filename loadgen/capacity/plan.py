@@ -32,7 +32,12 @@ from loadgen.client.client_type import (
     StartupCounts,
 )
 from loadgen.workload.campaign import Population
-from loadgen.workload.connection_model import CONNECTIONS_PER_VC, as_loadgen, virtual_connections
+from loadgen.workload.connection_model import (
+    CONNECTIONS_PER_VC,
+    as_loadgen,
+    connections_per_vc,
+    virtual_connections,
+)
 from loadgen.workload.topology import Topology
 
 SCHEMA: Final = 1
@@ -52,7 +57,8 @@ class UserCost(Struct, frozen=True):
     connections: Pair
     memory_kb: Pair
     per_address: dict[str, int]
-    """Users whose connections behind the CAS one source address carries; empty if ports are without end."""
+    """Users whose connections behind the CAS one source address carries; empty if ports are without end, or
+    if this type has no such connections."""
     per_dsproxy_address: int | None
     """… whose directory connections one address of a mailbox server carries; None if they have none."""
     per_store: int | None
@@ -155,7 +161,8 @@ def with_loadgens_clients(population: Population) -> Population:
 def _loadgens_view(topology: Topology, population: Population, real: Sequence[Ceiling]) -> LoadgenView:
     found = ceilings(topology, with_loadgens_clients(population), startup=False)
     factor = found[0].users / real[0].users if found and real and real[0].users else None
-    return LoadgenView(as_loadgen(population.users), found[0] if found else None, factor)
+    seen = as_loadgen(population.users, population.inside)
+    return LoadgenView(seen, found[0] if found else None, factor)
 
 
 def _costs(topology: Topology, population: Population) -> tuple[UserCost, ...]:
@@ -170,11 +177,13 @@ def _costs(topology: Topology, population: Population) -> tuple[UserCost, ...]:
 def _cost(topology: Topology, client: ClientType, users: int) -> UserCost:
     limits = topology.limits
     counts = [sum(virtual_connections(client, starting=starting).values()) for starting in (False, True)]
-    steady = CONNECTIONS_PER_VC * counts[0]
+    per_vc = connections_per_vc(client)
+    proxied = [0 if client.transport == "tcp" else count for count in counts]
+    steady = CONNECTIONS_PER_VC * proxied[0]
     per_address = {
         "steady": Fraction(steady),
         **{f"+{int(100 * share)} %": steady * (1 + share) for share in START_UP_SHARES},
-        "startup": Fraction(CONNECTIONS_PER_VC * counts[1]),
+        "startup": Fraction(CONNECTIONS_PER_VC * proxied[1]),
     }
     mail, public, directory = (getattr(client.connections, purpose) for purpose in STEADY_PURPOSES)
     handles = limits.scaled(limits.context_handles)
@@ -182,12 +191,12 @@ def _cost(topology: Topology, client: ClientType, users: int) -> UserCost:
         client=client.name,
         users=users,
         virtual_connections=Pair(*counts),
-        connections=Pair(*(CONNECTIONS_PER_VC * count for count in counts)),
-        memory_kb=Pair(*(round(limits.memory_per_connection_kb * count) for count in counts)),
+        connections=Pair(*(per_vc * count for count in counts)),
+        memory_kb=Pair(*(round(limits.memory_per_connection_kb * count) for count in proxied)),
         per_address={name: int(limits.port_budget // each) for name, each in per_address.items()}
-        if limits.port_budget
+        if limits.port_budget and steady
         else {},
-        per_dsproxy_address=_quotient(limits.port_budget, CONNECTIONS_PER_VC * directory),
+        per_dsproxy_address=_quotient(limits.port_budget, CONNECTIONS_PER_VC * directory if steady else 0),
         per_store=_quotient(handles, mail),
         per_store_with_public_folders=_quotient(handles, mail + public),
     )

@@ -1,12 +1,13 @@
 """The kinds of client that there are: which connections each opens, and how it behaves over them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
 from loadgen.protocol.emsmdb_session import Transfer
 
 PerDay = Annotated[int, Meta(ge=0, le=100_000)]
+Transport: TypeAlias = Literal["http", "tcp"]
 
 RECIPIENTS_PER_MESSAGE = 4
 """Received is four times sent in every profile of the white paper, so each message goes to four users."""
@@ -73,7 +74,7 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: Annotated[str, Meta(pattern=r"^\d{1,2}\.0\.\d{1,5}\.\d{1,5}$")]
     """Client version as ``major.0.build.revision``; see :attr:`version_words`."""
     notification: Literal["asynchronous", "poll"]
-    transport: Literal["http", "tcp"] = "http"
+    transport: Transport = "http"
     """What carries virtual connections: two channels to the RPC proxy, or, inside the firewall, one TCP
     connection straight to the server."""
     disconnect: Literal["proper", "cut"] = "proper"

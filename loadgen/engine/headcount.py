@@ -54,10 +54,12 @@ class Headcount:
         started = self._clock()
         if started < self._rested_at:
             return None
-        virtual = sum(sum(report.snapshot.gauges.virtual_connections.values()) for report in reports)
+        gauges = [report.snapshot.gauges for report in reports]
+        virtual = sum(sum(each.virtual_connections.values()) for each in gauges)
+        direct = sum(each.direct_connections for each in gauges)
 
         async def clients() -> ConnectionCount:
-            return client_count(virtual)
+            return client_count(virtual, direct)
 
         expected = self._expected([state for report in reports for state in report.states])
         census = await count_until_equal(expected, {"client": clients, **self._counters}, 0.0)
@@ -67,7 +69,8 @@ class Headcount:
 
     async def _clients(self) -> ConnectionCount:
         shards = await self._links.call(worker.census)
-        return client_count(sum(shard.virtual_connections for shard in shards))
+        virtual = sum(shard.virtual_connections for shard in shards)
+        return client_count(virtual, sum(shard.direct for shard in shards))
 
     def _expected(self, states: Sequence[StateCount]) -> dict[str, int]:
         groups = self._population.groups

@@ -39,10 +39,11 @@ class ShardReport(msgspec.Struct, kw_only=True):
 
 
 class ShardCensus(msgspec.Struct, frozen=True):
-    """Users by state and their open virtual connections, at one instant."""
+    """Users by state and their open virtual connections at one instant, ``direct`` of them without proxy."""
 
     states: list[StateCount]
     virtual_connections: int
+    direct: int = 0
 
 
 class Shard:
@@ -77,7 +78,7 @@ class Shard:
         gauges.cpu_s_total = time.process_time()
         gauges.descriptors = descriptors
         gauges.descriptors_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        gauges.ports_use = 2 * sum(gauges.virtual_connections.values()) / self._ports
+        gauges.ports_use = gauges.tcp_connections / self._ports
         gauges.resident_octets = _resident_octets()
         cut = self._recorder.cut(self._clock(), gauges)
         while cut.encode_next():  # noqa: ASYNC110 - nothing is waited for: the users get their turn
@@ -95,7 +96,9 @@ class Shard:
     async def census(self) -> ShardCensus:
         """Who is logged on, with how many connections, without ending the interval."""
         gauges = await self.population.gauges()
-        return ShardCensus(self.population.states(), sum(gauges.virtual_connections.values()))
+        return ShardCensus(
+            self.population.states(), sum(gauges.virtual_connections.values()), gauges.direct_connections
+        )
 
     async def freeze(self, patience_s: float) -> int:
         """Holds openings and closings back; returns how many are still under way."""

@@ -179,7 +179,7 @@ class LivePopulation:
         states: Counter[str] = Counter()
         virtual: Counter[str] = Counter()
         refused_by: Counter[str] = Counter()
-        admitted = connections_lost = reconnects = 0
+        admitted = connections_lost = reconnects = direct = 0
         idle_s, self._marked_ns = self._seconds_idle(), self._around.clock()
         for place, user in enumerate(self.users, 1):
             states[user.state] += 1
@@ -190,6 +190,8 @@ class LivePopulation:
                 refused_by["|".join(limits_of(user.refusal))] += 1
             if user.client is not None:
                 virtual.update(user.client.virtual_connections)
+                if user.group.client.transport == "tcp":
+                    direct += sum(user.client.virtual_connections.values())
                 self._mark(user, idle_s)
             if place % USERS_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -200,6 +202,7 @@ class LivePopulation:
             users_refused_by=dict(refused_by),
             users_lost_total=states["lost"],
             virtual_connections=dict(virtual),
+            direct_connections=direct,
             connections_lost_total=connections_lost,
             reconnects_total=reconnects,
             unfinished=self._around.admission.unfinished,

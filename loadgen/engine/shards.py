@@ -14,7 +14,7 @@ from loadgen.client.inside import Inside
 from loadgen.engine.target import Target
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Population
-from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connections
+from loadgen.workload.connection_model import CONNECTIONS_PER_VC, connections_per_vc, virtual_connections
 
 USERS_PER_WORKER: Final = 500
 """Below this a second process costs more than it brings."""
@@ -159,7 +159,9 @@ def cut(
 
 def _peak_connections(campaign: Campaign, population: Population) -> int:
     starting = campaign.startup == "on"
-    return CONNECTIONS_PER_VC * sum(
-        group.users * sum(virtual_connections(group.client, starting=starting).values())
+    return sum(
+        group.users
+        * connections_per_vc(group.client)
+        * sum(virtual_connections(group.client, starting=starting).values())
         for group in population.groups
     )

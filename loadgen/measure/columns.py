@@ -5,6 +5,7 @@ from typing import Final
 
 COLUMNS: Final = (
     "client_to_cas",
+    "client_to_servers",
     "cas_to_stores",
     "cas_to_dsproxy",
     "cas_to_referral",
@@ -17,8 +18,9 @@ COLUMNS: Final = (
     "public_store",
     "directory",
 )
-"""In the order in which reports list them; the two referral columns are 0 once start-up is over, and
-``cas_to_gc`` is 0 unless clients are referred to global catalogs directly."""
+"""In the order in which reports list them. The two referral columns are 0 once start-up is over, and
+``cas_to_gc`` is 0 unless clients are referred to global catalogs directly. What clients inside the firewall
+open counts in ``client_to_servers``, and where it arrives."""
 
 PARTS: Final = {
     "cas_total": ("cas_to_stores", "cas_to_dsproxy", "cas_to_referral", "cas_to_gc"),

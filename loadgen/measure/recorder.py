@@ -107,6 +107,8 @@ class Gauges(msgspec.Struct, kw_only=True):
     users_lost_total: int = 0
     virtual_connections: dict[str, int] = {}
     """Open virtual connections by purpose: mail, public_folder, directory, referral."""
+    direct_connections: int = 0
+    """Those of them that are inside the firewall, and thus one TCP connection instead of two."""
     connections_lost_total: int = 0
     reconnects_total: int = 0
     """How often users came back after a loss."""
@@ -120,6 +122,11 @@ class Gauges(msgspec.Struct, kw_only=True):
     ports_use: float = 0.0
     """Largest share of the source ports of one address in use."""
     resident_octets: int = 0
+
+    @property
+    def tcp_connections(self) -> int:
+        """Open TCP connections of the clients."""
+        return 2 * sum(self.virtual_connections.values()) - self.direct_connections
 
 
 class EncodedHistogram(msgspec.Struct, frozen=True, gc=False):

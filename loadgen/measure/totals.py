@@ -129,6 +129,11 @@ class Totals:
         """Virtual connections open now, in all shards."""
         return sum(sum(gauges.virtual_connections.values()) for gauges in self.gauges.values())
 
+    @property
+    def tcp_connections(self) -> int:
+        """TCP connections open now, in all shards."""
+        return sum(gauges.tcp_connections for gauges in self.gauges.values())
+
     def _add_failure(self, failure: Failure) -> None:
         key = (failure.operation, failure.outcome)
         known = self.failures.get(key)
