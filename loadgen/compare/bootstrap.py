@@ -114,8 +114,7 @@ class Resampler:
 
     def rate(self, rate: Rate) -> Estimate | None:
         """The estimate of a rate per second; None if the run is too short for any, or nothing was done."""
-        done = float(rate.counts.sum())
-        value = done / float(rate.lengths_s.sum())
+        done, value = float(rate.counts.sum()), rate.per_s
         length = _block_length(rate.counts - value * rate.lengths_s, rate.interval_s)
         blocks = _Blocks(len(rate.counts), length, rate.interval_s)
         if not done or not blocks.are_enough:

@@ -37,6 +37,11 @@ class Times(NamedTuple):
         """How many there are in all."""
         return round(float(self.counts.sum()))
 
+    @property
+    def mean_ms(self) -> float:
+        """Of all, at the histogram's resolution."""
+        return float(self.counts.sum(axis=0) @ self.values_ms / self.counts.sum())
+
 
 class Rate(NamedTuple):
     """How many there were in each interval, and how long each was."""
@@ -44,6 +49,11 @@ class Rate(NamedTuple):
     counts: Floats
     lengths_s: Floats
     interval_s: float
+
+    @property
+    def per_s(self) -> float:
+        """How many there were a second, on average."""
+        return float(self.counts.sum() / self.lengths_s.sum())
 
 
 class Recording:
