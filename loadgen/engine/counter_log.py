@@ -14,6 +14,11 @@ EVERY_S: Final = 5.0
 """As often as Microsoft's own collectors sample (ExPerfWiz, SimplePerf)."""
 
 
+def every_s(measured_s: float) -> float:
+    """How often to take a sample, so that a short run has some of its measured phase, too."""
+    return min(EVERY_S, max(1.0, measured_s / 12))
+
+
 class CounterLog:
     """Asks all sources, and writes what they say to ``counters.csv``.
 
@@ -29,11 +34,13 @@ class CounterLog:
         check: LimitCheck | None,
         origin_ns: int,
         *,
+        every_s: float = EVERY_S,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._store = store
         self._sources = sources
         self._check = check
+        self._every_ns = round(every_s * 1e9)
         self._clock = clock
         self._cooker = Cooker()
         self._origin_ns = self._next_ns = origin_ns
@@ -47,7 +54,7 @@ class CounterLog:
         now_ns = self._clock()
         if now_ns < self._next_ns and not at_once:
             return []
-        self._next_ns = now_ns + round(EVERY_S * 1e9)
+        self._next_ns = now_ns + self._every_ns
         samples: list[CounterSample] = []
         problems = []
         for number, ask in enumerate(self._sources):

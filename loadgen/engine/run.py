@@ -16,7 +16,7 @@ import msgspec
 from loadgen.client.account_source import elsewhere
 from loadgen.client.organisation import Organisation
 from loadgen.engine.coordinator import Coordinator
-from loadgen.engine.counter_log import CounterLog
+from loadgen.engine.counter_log import CounterLog, every_s
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
@@ -98,7 +98,13 @@ async def run(
                 on_progress=on_progress,
                 limits=limits,
                 scraper=scraper,
-                counter_log=CounterLog(store, counter_sources(opened, scraper), limit_check, started_ns),
+                counter_log=CounterLog(
+                    store,
+                    counter_sources(opened, scraper),
+                    limit_check,
+                    started_ns,
+                    every_s=every_s(campaign.duration_s),
+                ),
             )
             try:
                 with _interrupted_by_signals(coordinator, say):
