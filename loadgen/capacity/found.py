@@ -115,15 +115,16 @@ class Capacity(Struct, frozen=True, kw_only=True):
 
 
 def judge_plateau(
-    document: Document, thresholds: Sequence[Threshold], bounds: Bounds
+    document: Document, thresholds: Sequence[Threshold], bounds: Bounds, of_set: Sequence[Threshold] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What did not hold in a plateau, and which bounds of its own the generator passed.
 
     ``document`` is a summary of that interval alone, which is the window of thresholds over windows too.
-    Without thresholds nothing may fail or be lost.
+    Without ``thresholds`` nothing may fail or be lost, whatever a limit set says in ``of_set``.
     """
-    whole = (replace(each, over_s=0.0) for each in thresholds)
+    whole = (replace(each, over_s=0.0) for each in (*thresholds, *of_set))
     broken = [why for each in whole if (why := each.check(document).why)]
+    broken += [each["why"] for each in document["limit_results"] if each["held"] is False]
     skipped = 0
     for name, operation in document["operations"].items():
         skipped += operation["skipped"]

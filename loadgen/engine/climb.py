@@ -16,6 +16,7 @@ from loadgen.measure.limits import LimitReading
 from loadgen.measure.recorder import Refusal
 from loadgen.measure.threshold import Bounds, Ending
 from loadgen.report.summary import Summary
+from loadgen.workload.limit_set import read_limit_set
 
 LOG_ONS_PER_S: Final = 20.0
 """Where the campaign says nothing else; the rate of logging off is that of logging on."""
@@ -65,6 +66,7 @@ class Climb(Coordinator):
         self._say = say
         self._thresholds = threshold.parse_all(self._campaign.threshold)
         campaign = self._campaign
+        self._of_set = read_limit_set(campaign.limit_set).thresholds if campaign.limit_set else ()
         self._bounds = Bounds(campaign.invalid_lag * 1000, campaign.invalid_busy, campaign.invalid_use)
         self._started_ns = self._clock()
         self._refusals: list[Refusal] = []
@@ -146,7 +148,7 @@ class Climb(Coordinator):
         self._tally.begin_plateau()
         await self._until_ns(self._clock() + round(self._aim.plateau_s * 1e9))
         document = msgspec.to_builtins(self._tally.plateau())
-        return judge_plateau(document, self._thresholds, self._bounds)
+        return judge_plateau(document, self._thresholds, self._bounds, self._of_set)
 
     async def _fall_back(self) -> None:
         """Lets those go who are too many, and waits until the servers have released what they had."""

@@ -48,6 +48,7 @@ class Plateau(NamedTuple):
     """What is added up apart for a while, since when, and what had been lost and come back before."""
 
     totals: Totals
+    limit_check: LimitCheck | None
     started_ns: int
     connections_lost: int
     reconnects: int
@@ -132,15 +133,22 @@ class Tally:
 
     def begin_plateau(self) -> None:
         """From now on what comes is added up apart, too."""
-        self._plateau = Plateau(Totals(), self._clock(), self.totals.connections_lost, self.totals.reconnects)
+        now_ns, totals = self._clock(), self.totals
+        check = self._limit_check and self._limit_check.from_now_on()
+        self._plateau = Plateau(Totals(), check, now_ns, totals.connections_lost, totals.reconnects)
 
     def plateau(self) -> Summary:
         """A summary of what came since :meth:`begin_plateau` alone."""
         if self._plateau is None:
             raise LocalProtocolError("no plateau has begun")
-        totals, started_ns, lost, reconnects = self._plateau
-        measured_s = (self._clock() - started_ns) / _NS_PER_S
-        found = summarise(self._campaign, self._population, totals, measured_s=measured_s)
+        totals, check, started_ns, lost, reconnects = self._plateau
+        found = summarise(
+            self._campaign,
+            self._population,
+            totals,
+            measured_s=(self._clock() - started_ns) / _NS_PER_S,
+            limit_check=check,
+        )
         replace = msgspec.structs.replace
         return replace(
             found,

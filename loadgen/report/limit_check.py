@@ -44,10 +44,17 @@ class LimitCheck:
         self._limits = [(limit, limit.path) for limit in limit_set.limits]
         self._series: dict[tuple[str, str], list[_Series]] = {}
         self._measured: tuple[float, float] | None = None
+        self._later: LimitCheck | None = None
 
     def measure_between(self, from_s: float, until_s: float) -> None:
         """Says when the measured phase of a run is; until then no sample is of it."""
         self._measured = (from_s, until_s)
+
+    def from_now_on(self) -> "LimitCheck":
+        """The same limits over what comes from now on alone, all of it measured; only one at a time."""
+        self._later = LimitCheck(self.limit_set)
+        self._later.measure_between(float("-inf"), float("inf"))
+        return self._later
 
     def wants(self, counter: str) -> bool:
         """Whether any limit is about this counter."""
@@ -55,6 +62,8 @@ class LimitCheck:
 
     def add(self, sample: CounterSample) -> None:
         """Takes one sample in."""
+        if self._later is not None:
+            self._later.add(sample)
         key = (sample.server, sample.counter)
         series = self._series.get(key)
         if series is None:

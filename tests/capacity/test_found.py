@@ -44,6 +44,7 @@ CLEAN = {
     },
     "connections": {"lost": 0},
     "generator": msgspec.to_builtins(GENERATOR),
+    "limit_results": [],
 }
 FAST = parse("operations.send_message.response_ms.p95 < 10")
 REFUSED = Plateau(users=41, admitted=40, refused=1, first_refused=40, limit="ports")
@@ -68,6 +69,16 @@ def document(**changes):
             document(operations={"log_on": {"failed": 0, "skipped": 3}}),
             *((), ("target_overloaded: 3 arrivals skipped",), ()),
         ),
+        (
+            document(
+                limit_results=[
+                    {"held": None, "why": "not measured"},
+                    {"held": True, "why": ""},
+                    {"held": False, "why": "CAS1: mean is 30"},
+                ]
+            ),
+            *((), ("CAS1: mean is 30",), ()),
+        ),
         (document(connections={"lost": 4}), (), ("4 virtual connections were lost",), ()),
         (
             document(generator=CLEAN["generator"] | {"busy_peak": 0.9}),
@@ -79,6 +90,12 @@ def test_what_a_plateau_breaks(found, thresholds, broken, generator):
     if broken is None:  # thresholds of one's own decide alone
         broken = ("users.lost == 0 does not hold: there is no such value in this run",)
     assert judge_plateau(found, thresholds, Bounds()) == (broken, generator)
+
+
+def test_thresholds_of_a_limit_set_add_to_what_may_not_fail():
+    lossy = document(connections={"lost": 1})
+    broken, _ = judge_plateau(lossy, (), Bounds(), (FAST,))
+    assert broken == (f"{FAST} does not hold: it is 50", "1 virtual connections were lost")
 
 
 @pytest.mark.parametrize(
