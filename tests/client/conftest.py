@@ -38,6 +38,7 @@ def person_of(monkeypatch) -> Callable[..., Person]:
     def make(kind: str | ClientType = "outlook2007-online-anywhere", *, startup: bool = True) -> Person:
         person = Person(kind, startup=startup)
         monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
+        monkeypatch.setattr(outlook, "open_service", person.network.open_inside)
         return person
 
     return make

@@ -8,6 +8,7 @@ import msgspec
 
 from loadgen.client.account import RpcProxy
 from loadgen.client.client_type import ClientType
+from loadgen.client.inside import Inside, TcpPorts
 from loadgen.client.outlook import OutlookClient
 from loadgen.client.transport import ConnectionOptions
 from loadgen.errors import PeerError
@@ -22,14 +23,16 @@ ACCOUNT = make_account(3, "MBX2", "PF1")
 SECOND = make_account(8, "MBX7", "PF1")
 """Whose mailbox the user has open, too, if the client type says so."""
 PROXY = RpcProxy("mail.contoso.test", 8080)
+INSIDE = Inside(TcpPorts(store=6101))
 OPTIONS = ConnectionOptions(call_timeout_s=77.0)
 EVERYBODY = [make_account(index) for index in range(120)]
 ONLINE = tuple(
     name
     for name in library.built_in_names("client")
     if library.read("client", name, ClientType).cached is None
+    and library.read("client", name, ClientType).transport == "http"
 )
-"""Client types whose mailbox is on the server alone; LoadGen's cached ones are among them (facts A2)."""
+"""Client types over HTTP whose mailbox is on the server alone, LoadGen's cached ones too (facts A2)."""
 
 
 def client_type(name: str, **changes: Any) -> ClientType:
@@ -69,6 +72,11 @@ class Network:
         self.on_open(connection)
         return connection
 
+    async def open_inside(self, inside, server, service, *how) -> ScriptedConnection:
+        assert inside == INSIDE
+        port = {"store": 6001, "referral": 6002, "directory": 6004}[service]
+        return await self.open(PROXY, server, port, *how)
+
     def connection_to(self, peer: Any) -> ScriptedConnection:
         return next(connection for connection in self.connections if connection.answer is peer)
 
@@ -100,6 +108,7 @@ class Person:
             on_lost=self.heard.append,
             options=OPTIONS,
             second=SECOND,
+            inside=INSIDE,
         )
 
     @property

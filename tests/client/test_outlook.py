@@ -70,6 +70,23 @@ class TestConnections:
         person.assert_totals()
         assert min(person.network.bytes) > 0
 
+    @pytest.mark.parametrize("startup", [True, False])
+    async def test_inside_the_firewall_the_referral_is_asked_in_any_case(self, person_of, startup):
+        """Who is not starting asks, too, but does not keep the connection."""
+        person = person_of("outlook2007-online", startup=startup)
+        await person.client.log_on()
+        expected = OPENED["outlook2007-online-anywhere"][0]
+        assert person.network.opened == [each[1:] for each in expected]
+        assert person.network.ended == ["" if startup else "closed", "", "", ""]
+        kept = {purpose: 1 for purpose, *_ in expected if startup or purpose != "referral"}
+        assert person.virtual_connections == kept
+        person.assert_totals()
+
+    async def test_who_has_no_directory_inside_asks_nobody(self, person_of):
+        person = person_of("loadgen-2007-online-inside")
+        await person.client.log_on()
+        assert person.network.opened == [each[1:] for each in stores(BOTH)[:1]]
+
     @every_type
     async def test_what_only_starting_needs_is_closed(self, person_of, name):
         person = person_of(name)

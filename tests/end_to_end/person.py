@@ -51,6 +51,7 @@ class Person:
             on_lost=self._lose,
             options=options,
             copy=copy,
+            inside=mock.organisation.inside,
         )
 
     async def news(self) -> Sequence[NewMessage]:

@@ -46,6 +46,7 @@ def test_filters_follow_the_description_of_the_organisation():
     dsproxy, referral = Host("127.44.0.11", 6004), Host("127.44.0.11", 6002)
     assert organisation_filters(ORGANISATION) == {
         "client_to_cas": (Rule(local=Host("127.44.0.1", 8080)), Rule(local=Host("127.44.0.2", 8080))),
+        "client_to_servers": (),
         "cas_to_stores": opened(store, public),
         "cas_to_dsproxy": opened(dsproxy),
         "cas_to_referral": opened(referral),
@@ -56,6 +57,24 @@ def test_filters_follow_the_description_of_the_organisation():
         "public_store": (Rule(local=public),),
         "directory": (Rule(local=Host("127.44.0.31", 6004)),),
     }
+
+
+def test_ports_over_tcp_count_at_their_service_and_for_the_clients():
+    servers = {
+        "MBX1": {
+            "role": "mailbox",
+            "address": "127.44.0.11",
+            "ports": {"store": 6001, "store_tcp": 6101, "referral_tcp": 6102, "endpoint_mapper": 135},
+        },
+        "GC1": {"role": "global_catalog", "address": "127.44.0.31", "ports": {"directory_tcp": 6104}},
+    }
+    accounts = {"servers": ["MBX1"], "public_servers": []}
+    filters = organisation_filters(ORGANISATION | {"servers": servers, "accounts": accounts})
+    proxied, store = Rule(local=Host("127.44.0.11", 6001)), Rule(local=Host("127.44.0.11", 6101))
+    referral, directory = Rule(local=Host("127.44.0.11", 6102)), Rule(local=Host("127.44.0.31", 6104))
+    assert filters["client_to_servers"] == (store, referral, directory)
+    assert (filters["store"], filters["referral"]) == ((proxied, store), (referral,))
+    assert filters["directory"] == (directory,)
 
 
 def test_what_the_cas_opens_is_counted_at_its_sources():
@@ -97,8 +116,11 @@ async def test_the_kernel_is_asked_off_the_event_loop(monkeypatch):
 
 def test_a_client_sees_its_own_connections_alone():
     counts = client_count(7)
-    assert {column: count for column, count in counts.items() if count is not None} == {"client_to_cas": 14}
+    known = {column: count for column, count in counts.items() if count is not None}
+    assert known == {"client_to_cas": 14, "client_to_servers": 0}
     assert list(counts) == list(COLUMNS)
+    mixed = client_count(7, direct=4)
+    assert (mixed["client_to_cas"], mixed["client_to_servers"]) == (6, 4)
 
 
 @pytest.mark.parametrize(
