@@ -10,7 +10,6 @@ from typing import Final
 from loadgen.check.finding import Finding, KnownFailure, http, in_steps, rpc_error, text
 from loadgen.errors import (
     HttpRefused,
-    PeerError,
     RemoteProtocolError,
     TimedOut,
     TlsFailed,
@@ -21,6 +20,13 @@ from loadgen.errors import (
 
 def _any_rpc_error(finding: Finding) -> bool:
     return isinstance(finding.error, HttpRefused) and finding.error.rpc_error is not None
+
+
+def _autodiscover_refuses(finding: Finding) -> bool:
+    """A server's own ``error CODE: text`` stands among what was tried."""
+    return finding.step == "autodiscover" and (
+        ": error " in finding.text or not isinstance(finding.error, TransportError)
+    )
 
 
 def _offers_none_of_ours(finding: Finding) -> bool:
@@ -244,17 +250,17 @@ WEB_FAILURES: Final = (
         "[MS-OXDISCO] 3.1.5",
     ),
     KnownFailure(
+        "autodiscover_refuses",
+        _autodiscover_refuses,
+        "The Autodiscover service answers, but says nothing of this mailbox.",
+        "Check the mailbox address; or give server and DN in a users file with --autodiscover off.",
+        "[MS-OXDSCLI] 2.2.4.1.1.3",
+    ),
+    KnownFailure(
         "no_autodiscover",
         in_steps(TransportError, "autodiscover"),
         "No Autodiscover service was found, or none that answers for this mailbox.",
         "Give its address with --autodiscover, or server and DN in a users file with --autodiscover off.",
         "[MS-OXDISCO] 3.1.5",
-    ),
-    KnownFailure(
-        "autodiscover_refuses",
-        in_steps(PeerError, "autodiscover"),
-        "The Autodiscover service answers, but says nothing of this mailbox.",
-        "Check the mailbox address; or give server and DN in a users file with --autodiscover off.",
-        "[MS-OXDSCLI] 2.2.4.1.1.3",
     ),
 )

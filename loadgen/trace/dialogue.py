@@ -80,8 +80,8 @@ class Dialogue:
             case pdu.Response():
                 return f"call {message.call_id}: {self._response(message)}{_security(message.auth)}"
             case pdu.Fault():
-                called = self._calls.get(message.call_id, "")
-                return f"call {message.call_id}: {called} status 0x{message.status:08X}"
+                called = self._calls.get(message.call_id, "a call that was not seen")
+                return f"call {message.call_id}: {called}, status 0x{message.status:08X}"
             case _:
                 call_id = int.from_bytes(data[12:16], "little")
                 return f"call {call_id}{_security(message.auth)}"

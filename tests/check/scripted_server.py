@@ -1,0 +1,96 @@
+"""A web server in the test: it says to each connection what a script wants, and checks nothing."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from loadgen.check.checkup import check
+from loadgen.check.result import Result
+from loadgen.check.subject import Subject
+from loadgen.client.account import Account
+from loadgen.client.transport import ConnectionOptions
+from loadgen.trace.tracer import Tracer
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+ADDRESS = "127.43.0.1"
+ACCOUNT = Account(
+    index=0,
+    user="alice@example.test",
+    password="Passw0rd!",
+    alias="alice",
+    display_name="Alice",
+    legacy_dn="/o=Example/ou=Group/cn=Recipients/cn=alice",
+    smtp="alice@example.test",
+    home_server="MBX1",
+)
+
+
+def subject(port: int, **changes: Any) -> Subject:
+    given = {
+        "target": f"http://{ADDRESS}:{port}",
+        "host": ADDRESS,
+        "port": port,
+        "tls": False,
+        "account": ACCOUNT,
+        "options": ConnectionOptions(),
+        "dialect": "unknown",
+        "autodiscover": "off",
+        "timeout_s": 5.0,
+    }
+    return Subject(**(given | changes))
+
+
+@asynccontextmanager
+async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The port where it listens."""
+    server = await asyncio.start_server(serve, ADDRESS, 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def saying(data: bytes, *, body: int = 76, only: str = "OUT", closing: bool = True) -> Serve:
+    """To the OUT channel, once its head and ``body`` bytes have come, ``data``; the IN channel hears nothing.
+
+    ``only="both"`` says it on the IN channel, too.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"RPC_IN") and only == "OUT":
+                await reader.read(-1)
+            else:
+                if b"Content-Length: 76\r\n" in head:
+                    await reader.readexactly(body)
+                writer.write(data)
+                await writer.drain()
+                if not closing:
+                    await reader.read(-1)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    return serve
+
+
+async def take(serve: Serve, **changes: Any) -> Result:
+    """A check against a server that is served so."""
+    async with serving(serve) as port:
+        return await check(subject(port, **changes), Tracer())
+
+
+def failures(result: Result) -> dict[str, str]:
+    """Which step failed with which known failure."""
+    return {step.name: step.failure for step in result.steps if step.outcome == "failed"}
+
+
+def first(result: Result) -> str:
+    """The known failure that a user is told of."""
+    failure = result.first_failure
+    return "" if failure is None else failure.failure
