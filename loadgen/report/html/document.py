@@ -117,11 +117,14 @@ class Report:
         yield note(loadgens_view(connections, self._summary.users.planned))
 
     def _course(self) -> Iterator[Markup]:
+        if not self._series.gauges["users_logged_on"]:
+            yield note("Nothing was recorded.")
+            return
         phases, planned = self._recorded.run.phases, self._summary.users.planned
         figure = figures.course_of_run(self._series, phases, planned, self._latency.step_s, self._length_s)
         yield self._page.chart(
             "course-of-run",
-            "Users, TCP connections from clients to client access servers, and events",
+            "Users, TCP connections of clients, and events",
             "Counts should lie on the line of what was expected; what pulls them off it stands below as an "
             "event at the same time. Dotted lines begin a phase.",
             {"": figure},
@@ -190,11 +193,15 @@ class Report:
             yield note("No limit of a server was hit.")
         if summary.thresholds:
             yield tables.thresholds(summary.thresholds)
-        elif not self._recorded.campaign.threshold:
+        elif not (self._recorded.campaign.threshold or summary.limit_results):
             yield note(
                 "No thresholds of its own: the run passes if no operation failed or was skipped, no user was "
                 "refused, no connection was lost, and all counts of connections are as expected."
             )
+        if summary.limit_results:
+            yield element("h3", f"Limit set {summary.limit_set}")
+            yield tables.limit_set(summary.limit_results)
+            yield note(f"{NO_FIGURE} where nobody measured it. Times are of the worst stretch.")
         if len(summary.reasons) > REASONS_IN_A_SENTENCE:
             yield element("h3", "Why it is not PASS")
             yield element("ul", *(element("li", reason) for reason in summary.reasons))
@@ -226,6 +233,8 @@ class Report:
     def _generator(self) -> Iterator[Markup]:
         campaign = self._recorded.campaign
         yield tables.health(self._summary.generator, campaign)
+        if not self._series.gauges["busy"]:
+            return
         yield self._page.chart(
             "generator-health",
             "Lag and busiest event loop",

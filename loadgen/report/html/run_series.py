@@ -12,7 +12,7 @@ from loadgen.measure.sample import OPERATIONS
 
 MOST_POINTS: Final = 800
 """Of one line of a chart."""
-_SHOWN_COLUMN: Final = "client_to_cas"
+_OPENED_BY_CLIENTS: Final = ("client_to_cas", "client_to_servers")
 _GAUGES: Final = ("users_logged_on", "unfinished", "busy", "lag_p99_ms")
 _COUNTS: Final = ("done", "failed", "skipped")
 
@@ -38,7 +38,7 @@ class RunSeries(msgspec.Struct):
 
     gauges: dict[str, Points]
     connections: dict[str, Points]
-    """Of clients at client access servers: ``expected``, and what each party counted."""
+    """Of clients: ``expected``, and what each party counted."""
     operations: dict[str, dict[str, dict[int, float]]]
     """Operation, then ``done``, ``failed`` or ``skipped``: how many a second in each step of time."""
     marks: dict[str, Marks]
@@ -95,14 +95,15 @@ def _timeseries(
 
 
 def _connections(path: Path) -> dict[str, Points]:
-    lines: dict[str, Points] = {}
+    lines: dict[str, dict[float, float]] = {}
     for row in _rows(path):
-        if row.get("column") != _SHOWN_COLUMN:
+        if row.get("column") not in _OPENED_BY_CLIENTS:
             continue
         for party in ("expected", "client", "kernel", "mock"):
             if row.get(party):
-                lines.setdefault(party, []).append((_number(row["time_s"]), _number(row[party])))
-    return {party: thinned(points) for party, points in lines.items()}
+                at_s, line = _number(row["time_s"]), lines.setdefault(party, {})
+                line[at_s] = line.get(at_s, 0.0) + _number(row[party])
+    return {party: thinned(list(line.items())) for party, line in lines.items()}
 
 
 def _events(path: Path, step_s: float) -> tuple[dict[str, Marks], dict[tuple[str, str], FailureTimes]]:

@@ -8,6 +8,7 @@ from loadgen.measure.threshold import ThresholdResult
 from loadgen.report.html.markup import Cell, Markup, Table, cell, element, joined
 from loadgen.report.html.run_series import FailureTimes
 from loadgen.report.layout import DIFFERS, NO_FIGURE, three_digits
+from loadgen.report.limit_check import LimitResult
 from loadgen.report.summary import Cell as Count
 from loadgen.report.summary import Generator, Latency, LimitHit, Operation, Summary, Traffic
 from loadgen.report.text import COLUMN_TITLES, SELDOM
@@ -27,7 +28,7 @@ def connections(summary: Summary) -> Markup:
     for column in COLUMNS:
         counts = [each.get(column) for each in moments]
         as_loadgen = summary.connections.as_loadgen.get(column, 0)
-        if column == SELDOM and not any(count and count.expected for count in counts):
+        if column in SELDOM and not any(count and count.expected for count in counts):
             continue
         found.row(
             COLUMN_TITLES[column],
@@ -191,6 +192,23 @@ def thresholds(results: Sequence[ThresholdResult]) -> Markup:
             cell(each.text, "code"),
             cell(value, "figure" if each.held else "figure bad"),
             *(moment(at) for at in (each.worst_from_s, each.worst_until_s) if over_windows),
+        )
+    return found.render()
+
+
+def limit_set(results: Sequence[LimitResult]) -> Markup:
+    """Every limit of the campaign's limit set, and how the target's counters fared by it."""
+    found = Table("Limits of counters", ["", "server", "limit", "measured", "from", "until"], 3)
+    for each in results:
+        value = NO_FIGURE if each.measured is None else f"{each.measured:,.6g}"
+        found.row(
+            NO_FIGURE
+            if each.held is None
+            else mark("holds" if each.held else "does not hold", good=each.held),
+            each.server or NO_FIGURE,
+            cell(each.limit, "example"),
+            cell(value, "figure bad" if each.held is False else "figure"),
+            *(moment(at) for at in (each.from_s, each.until_s)),
         )
     return found.render()
 

@@ -1,11 +1,12 @@
 """What a report says first: the verdict and why, in one sentence, and the few figures that matter most."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from loadgen.report.html.tables import moment
 from loadgen.report.layout import NO_FIGURE, three_digits
 from loadgen.report.recorded import Recorded
-from loadgen.report.summary import Summary
+from loadgen.report.summary import Cell, Summary
 
 SIGNS: Final = {"PASS": "✓", "FAIL": "✗", "INVALID": "!"}
 REASONS_IN_A_SENTENCE: Final = 3
@@ -37,7 +38,8 @@ def headline_figures(summary: Summary) -> dict[str, tuple[str, str]]:
     """The figures at the top: what, how much, and a remark."""
     users, connections = summary.users, summary.connections
     peak, steady = (
-        each["client_to_cas"].expected if each else None for each in (connections.peak, connections.steady)
+        each["client_to_cas"].expected + each["client_to_servers"].expected if each else None
+        for each in (connections.peak, connections.steady)
     )
     done = sum(each.done for each in summary.operations.values())
     failed = sum(each.failed for each in summary.operations.values())
@@ -46,7 +48,7 @@ def headline_figures(summary: Summary) -> dict[str, tuple[str, str]]:
     lost = f"{users.refused:,} refused, {users.lost:,} lost"
     return {
         "users logged on": (f"{users.logged_on_peak:,}", f"of {users.planned:,}; {lost}"),
-        "connections to CAS": (
+        "connections of clients": (
             NO_FIGURE if steady is None else f"{steady:,}",
             "not counted" if peak is None else f"steady; {peak:,} at the peak",
         ),
@@ -57,3 +59,8 @@ def headline_figures(summary: Summary) -> dict[str, tuple[str, str]]:
         ),
         "measured": (moment(summary.measured_s).partition(".")[0], "min:s of real time"),
     }
+
+
+def _of_clients(table: Mapping[str, Cell]) -> int | None:
+    opened = [table[column].expected for column in ("client_to_cas", "client_to_servers") if column in table]
+    return sum(opened) if opened else None
