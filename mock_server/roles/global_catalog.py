@@ -19,6 +19,14 @@ def global_catalog_roles(topology: Topology, server: ServerTable, directory: Dir
     use = NspiUse(topology.limits.nspi_sessions_per_user)
     interfaces = (nspi_interface(directory, use),)
     rpc = rpc_server_role(
-        topology, server, directory, topology.ports.directory, interfaces, "directory", _COUNTERS, use.report
+        topology,
+        server,
+        directory,
+        topology.ports.directory,
+        interfaces,
+        "directory",
+        _COUNTERS,
+        use.report,
+        direct_port=topology.ports.directory_tcp,
     )
     return (rpc,)

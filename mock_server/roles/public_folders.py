@@ -23,5 +23,6 @@ def public_folder_roles(topology: Topology, server: ServerTable, directory: Dire
         "public_store",
         STORE_COUNTERS,
         emsmdb.report,
+        direct_port=topology.ports.store_tcp,
     )
     return (rpc,)

@@ -19,13 +19,23 @@ _COUNTERS: CounterNames = {
 def referral_roles(
     topology: Topology, server: ServerTable, directory: Directory, global_catalogs: Iterable[ServerTable]
 ) -> tuple[Role, ...]:
-    """The referral service of a mailbox server, to ``global_catalogs`` if the topology wants that."""
+    """The referral service of a mailbox server, to ``global_catalogs`` if the topology wants that.
+
+    Whoever asks over TCP is inside the firewall, and always sent there.
+    """
     direct = topology.referral.directory == "global-catalog"
     domain = topology.organisation.domain
-    names = [f"{catalog.name}.{domain}".lower() for catalog in global_catalogs if direct]
-    interfaces = (rfr_interface(directory, names),)
+    names = [f"{catalog.name}.{domain}".lower() for catalog in global_catalogs]
     return (
         rpc_server_role(
-            topology, server, directory, topology.ports.referral, interfaces, "referral", _COUNTERS
+            topology,
+            server,
+            directory,
+            topology.ports.referral,
+            (rfr_interface(directory, names if direct else ()),),
+            "referral",
+            _COUNTERS,
+            direct_port=topology.ports.referral_tcp,
+            inside=(rfr_interface(directory, names),),
         ),
     )

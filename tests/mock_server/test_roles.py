@@ -19,9 +19,10 @@ from mock_server.roles import mail_delivery
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
 from mock_server.roles.dsproxy import DirectoryProxyRole, _FrontEnd
+from mock_server.roles.leg_connection import LegConnection
 from mock_server.roles.mail_delivery import MailDelivery, _Incoming
 from mock_server.roles.relay import BackSide
-from mock_server.roles.rpc_server import RpcServerRole, _LegConnection
+from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.server import RpcServer, ServerSettings
@@ -467,7 +468,9 @@ async def test_a_late_connection_to_the_catalog_is_not_kept():
 
 
 async def test_a_leg_that_wakes_after_its_end_says_nothing():
-    leg, transport = _LegConnection(echo_role()), Transport()
+    server = echo_role().server
+    leg = LegConnection(server.accept, server.endpoint.statistics, lambda change: None)
+    transport = Transport()
     leg.connection_made(transport)
     assert transport.written == b"ncacn_http/1.0"
     leg._leg.send(b"late")
