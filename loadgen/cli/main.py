@@ -7,6 +7,7 @@ import click
 
 from loadgen.cli.capacity import capacity
 from loadgen.cli.check import check
+from loadgen.cli.compare import compare
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.mock import mock
 from loadgen.cli.plan import plan
@@ -33,6 +34,7 @@ Examples:
   loadgen capacity --limit-scale 0.002 --topology white-paper      how many fit
   loadgen report results/RUN --html    the report of a run again
   loadgen check https://mail.example.org --user alice@example.org
+  loadgen compare results/a results/b  what differs between them, and what is noise
   loadgen plan --users 10000           what they cost, and which limit comes first
   loadgen mock --users 500             serve a mock organisation until interrupted
   loadgen profiles list                what there is to choose from
@@ -73,7 +75,7 @@ def main() -> None:
     """
 
 
-for command in (run, check, capacity, report, plan, mock, profiles, users):
+for command in (run, check, capacity, compare, report, plan, mock, profiles, users):
     main.add_command(command)
 
 
