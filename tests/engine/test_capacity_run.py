@@ -1,0 +1,112 @@
+"""How far a search may go, with whom, and what it is planned with; and which searches make up the gap."""
+
+import asyncio
+
+import pytest
+
+from loadgen.capacity.gap import is_loadgens
+from loadgen.client.client_type import ClientType
+from loadgen.engine import capacity_run
+from loadgen.engine.capacity_run import planned_topology, with_users
+from loadgen.engine.climb import Aim
+from loadgen.engine.gap_run import LOADGENS_CLIENT, one_of_each
+from loadgen.errors import ProfileError
+from loadgen.workload import library
+from loadgen.workload.campaign import Campaign, Group, load_campaign, populate
+
+CACHED, ONLINE = "outlook2007-cached-anywhere", "outlook2007-online-anywhere"
+
+
+def campaign_of(*sizes, client=ONLINE, **keys):
+    groups = tuple(Group(users=size, client=client, profile="light") for size in sizes)
+    return Campaign(name="x", groups=groups, **keys)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "users", "found"),
+    [
+        ((60, 30, 10), 10, [6, 3, 1]),
+        ((60, 30, 10), 1000, [600, 300, 100]),
+        ((1, 1, 1), 7, [3, 2, 2]),
+        ((90, 5, 5), 4, [4]),
+        ((2, 1), 8, [5, 3]),
+        ((), 8, []),
+    ],
+)
+def test_a_mix_keeps_its_shares_and_exactly_so_many_users(sizes, users, found):
+    assert [group.users for group in with_users(campaign_of(*sizes), users).groups] == found
+
+
+@pytest.mark.parametrize(
+    ("target", "keys", "budget"),
+    [
+        ("mock", {}, 0),
+        ("mock", {"topology": "white-paper", "limit_scale": 0.002}, 131),
+        ("mock", {"topology": "small", "set": ("limits.ports=50",)}, 50),
+        ("mock=http://127.0.0.1:1", {}, None),
+        ("https://mail.example.org", {}, None),
+        ("https://mail.example.org", {"topology": "white-paper"}, 65_535),
+    ],
+)
+def test_what_is_known_of_the_target_is_planned_with(target, keys, budget):
+    topology = planned_topology(campaign_of(5, **keys), target)
+    assert (None if topology is None else topology.limits.port_budget) == budget
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys", "accounts", "ceiling"),
+    [
+        (33, {}, None, 33),
+        (33, {}, 33, 33),
+        (None, {}, None, 60),
+        (None, {}, 25, 25),
+        (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "off"}, None, 27),
+        (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "off"}, 20, 20),
+        (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "on"}, None, 21),
+    ],
+)
+def test_the_ceiling_is_as_asked_or_a_little_above_the_plan_or_all_accounts(
+    monkeypatch, asked, keys, accounts, ceiling
+):
+    async def at_hand(target, campaign):
+        return accounts
+
+    monkeypatch.setattr(capacity_run, "accounts_at_hand", at_hand)
+    campaign = campaign_of(60, **keys)
+    topology = planned_topology(campaign, "mock")
+    found = asyncio.run(capacity_run._ceiling(campaign, Aim(ceiling=asked), "mock", topology))
+    assert found == ceiling
+
+
+def test_a_ceiling_above_the_accounts_is_refused(monkeypatch):
+    async def at_hand(target, campaign):
+        return 32
+
+    monkeypatch.setattr(capacity_run, "accounts_at_hand", at_hand)
+    with pytest.raises(ProfileError, match="mock=x has 32 accounts, not enough for 33 users"):
+        asyncio.run(capacity_run._ceiling(campaign_of(60), Aim(ceiling=33), "mock=x", None))
+
+
+def test_both_views_are_measured_once_each():
+    campaign = load_campaign("quickstart")
+    kinds = [kind.client.name for _, kind in one_of_each(campaign)]
+    assert kinds == [
+        "loadgen-2007-online",
+        CACHED,
+        ONLINE,
+        "outlook2003-online-anywhere",
+        "outlook2003-cached-anywhere",
+    ]
+    assert [kind.client.name for _, kind in one_of_each(campaign_of(9))] == [LOADGENS_CLIENT, ONLINE]
+    assert all(group.users == 5 for group, _ in one_of_each(campaign_of(9)))
+
+
+def test_loadgens_types_are_known_by_what_they_open():
+    names = [name for name in library.built_in_names("client") if name.startswith(("loadgen", "outlook"))]
+    for name in names:
+        assert is_loadgens(library.read("client", name, ClientType)) == name.startswith("loadgen")
+
+
+@pytest.mark.parametrize("name", ["gap", "port-exhaustion"])
+def test_campaigns_for_searches_can_be_run_too(name):
+    assert populate(load_campaign(name)).users >= 5
