@@ -15,6 +15,8 @@ from loadgen.trace.tracer import Tracer
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
+_TURNS = 10
+"""Of the event loop, in which the last sockets close."""
 ADDRESS = "127.43.0.1"
 ACCOUNT = Account(
     index=0,
@@ -46,11 +48,26 @@ def subject(port: int, **changes: Any) -> Subject:
 @asynccontextmanager
 async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """The port where it listens."""
-    server = await asyncio.start_server(serve, ADDRESS, 0, ssl=tls)
+    tasks: list[asyncio.Task[None]] = []
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.append(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve_one, ADDRESS, 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        if tasks:
+            await asyncio.wait(tasks)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
 
 def saying(data: bytes, *, body: int = 76, only: str = "OUT", closing: bool = True) -> Serve:
@@ -60,21 +77,16 @@ def saying(data: bytes, *, body: int = 76, only: str = "OUT", closing: bool = Tr
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            if head.startswith(b"RPC_IN") and only == "OUT":
-                await reader.read(-1)
-            else:
-                if b"Content-Length: 76\r\n" in head:
-                    await reader.readexactly(body)
-                writer.write(data)
-                await writer.drain()
-                if not closing:
-                    await reader.read(-1)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"RPC_IN") and only == "OUT":
+            await reader.read(-1)
+            return
+        if b"Content-Length: 76\r\n" in head:
+            await reader.readexactly(body)
+        writer.write(data)
+        await writer.drain()
+        if not closing:
+            await reader.read(-1)
 
     return serve
 

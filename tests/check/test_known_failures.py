@@ -132,7 +132,8 @@ CASES = {
 def test_a_failure_is_named(name):
     for step, error in CASES[name]:
         row = known(Finding(step, error, ("basic", "negotiate")))
-        assert row is not None and row.name == name, error
+        assert row is not None, error
+        assert row.name == name, error
 
 
 def test_a_connection_that_ends_within_a_pdu_is_told_from_one_that_just_ends():
@@ -148,4 +149,6 @@ def test_what_is_new_is_not_taken_for_something_known():
 def test_every_row_is_tried_and_says_something():
     assert [row.name for row in KNOWN_FAILURES] == [*CASES]
     for row in KNOWN_FAILURES:
-        assert row.meaning.endswith(".") and row.remedy.endswith(".") and row.source, row.name
+        assert row.meaning.endswith("."), row.name
+        assert row.remedy.endswith("."), row.name
+        assert row.source, row.name

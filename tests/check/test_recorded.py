@@ -131,12 +131,7 @@ async def check_by(proxy: Proxy) -> Result:
             waiting._hear = hearing(proxy, waiting)
             proxies.append(waiting)
         waiting.writers[name] = writer
-        try:
-            await (waiting._serve_out(reader) if is_out else waiting._serve_in(reader))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await (waiting._serve_out(reader) if is_out else waiting._serve_in(reader))
 
     return await take(serve, options=BASIC)
 
