@@ -9,6 +9,7 @@ import msgspec
 
 from loadgen.capacity import found_text
 from loadgen.capacity import gap as gap_table
+from loadgen.capacity.gap import Gap
 from loadgen.cli.campaign_options import (
     DEFAULT_CAMPAIGN,
     campaign_options,
@@ -100,15 +101,10 @@ def capacity(
         hold_only=hold_only,
     )
     with progress_display(chosen.name) as display:
-        result = asyncio.run(
-            (measure_gap if gap else find_capacity)(
-                chosen,
-                aim,
-                target,
-                say=display.say,
-                on_progress=display.show,
-                command=repeat_command(sys.argv[1:]),
-            )
+        search = measure_gap if gap else find_capacity
+        command = repeat_command(sys.argv[1:])
+        result: Gap | Found = asyncio.run(
+            search(chosen, aim, target, say=display.say, on_progress=display.show, command=command)
         )
     found = result.capacity if isinstance(result, Found) else result
     with reader_may_leave():

@@ -120,9 +120,9 @@ class Climb(Coordinator):
         if not self._refusals and not self._nobody_pending():
             broken = (f"not everybody was logged on after {STEP_PATIENCE_S:g} s",)
         elif not self._refusals:
-            broken, generator = await self._hold()
+            broken, generator = await self._stay()
         if generator:  # a hiccup of this machine is no answer
-            broken, generator = await self._hold()
+            broken, generator = await self._stay()
         after = await self._readings()
         admitted = min(users, sum(report.snapshot.gauges.users_admitted for report in self._reports))
         refused = users - admitted if self._refusals else 0
@@ -143,7 +143,7 @@ class Climb(Coordinator):
             generator=generator,
         )
 
-    async def _hold(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    async def _stay(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         await self._interval()
         self._tally.begin_plateau()
         await self._until_ns(self._clock() + round(self._aim.plateau_s * 1e9))

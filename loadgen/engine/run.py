@@ -21,7 +21,7 @@ from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
 from loadgen.engine.security import INSECURE
-from loadgen.engine.shards import Machine, cut, require
+from loadgen.engine.shards import Machine, Requirements, cut, require
 from loadgen.engine.tally import Progress, Tally
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
@@ -66,14 +66,7 @@ async def run(
     campaign = within_rate(campaign, population, say)
     async with open_target(target, campaign, population, say) as opened:
         population = population.adapted(opened.dialect.adapt)
-        if opened.organisation is not None:
-            require_servers(population, opened.organisation)
-        requirements = require(
-            campaign, population, len(opened.proxies), max(1, len(sources)), Machine.here()
-        )
-        say(str(requirements))
-        if campaign.tls_insecure and any(proxy.tls for proxy in opened.proxies):
-            say(INSECURE)
+        requirements = _requirements(campaign, population, opened, sources, say)
         scraper = await _scraper(campaign, say)
         started, started_ns = datetime.now(UTC), time.monotonic_ns()
         store = RunStore.create(
@@ -113,6 +106,24 @@ async def run(
                 if coordinator.ending.interrupted:
                     kill_local_workers()
             return Finished(tally.finish(coordinator.ending, _now(), coordinator.judged), store.folder)
+
+
+def _requirements(
+    campaign: Campaign,
+    population: Population,
+    target: Target,
+    sources: tuple[str, ...],
+    say: Callable[[str], None],
+) -> Requirements:
+    """What the run needs of this machine, and of the target, which both have; says what is worth knowing."""
+    if target.organisation is not None:
+        require_servers(population, target.organisation)
+    addresses = max(1, len(sources))
+    requirements = require(campaign, population, len(target.proxies), addresses, Machine.here())
+    say(str(requirements))
+    if campaign.tls_insecure and any(proxy.tls for proxy in target.proxies):
+        say(INSECURE)
+    return requirements
 
 
 async def _scraper(campaign: Campaign, say: Callable[[str], None]) -> Scraper | None:
