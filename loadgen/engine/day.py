@@ -22,7 +22,11 @@ AT_ONCE: Final = ThinkTimes(0, 0)
 
 
 class Day:
-    """What one user does from logging on until logging off. Polls and reactions outlast the schedule."""
+    """What one user does from logging on until logging off. Polls and reactions outlast the schedule.
+
+    All that he does of his own accord is due in the schedule's time, which stands during a pause; so do
+    polls. Mail that arrives meanwhile is fetched, and thought about afterwards.
+    """
 
     __slots__ = (
         "_around",
@@ -32,6 +36,7 @@ class Day:
         "_number",
         "_origin_ns",
         "_poll",
+        "_poll_stood_ns",
         "_public_news_ns",
         "_received",
         "_routines",
@@ -59,29 +64,39 @@ class Day:
         self._number = 0
         self._until_ns = 0
         self._poll: Timer | None = None
+        self._poll_stood_ns = 0
+        """How long the schedule had stood when the poll was put where it is."""
         user.on_notify = self._notified
         user.on_public_news = self._public_folders_notified
         user.on_logged_on = self._logged_on
 
     def begin(self, origin_ns: int, until_ns: int) -> None:
-        """Starts the schedule: its times count from ``origin_ns``; from ``until_ns`` on nothing is sent."""
+        """Starts the schedule: its times count from ``origin_ns``; from ``until_ns`` on nothing is sent.
+
+        Both are of the schedule's time.
+        """
         self._start(origin_ns, until_ns, None)
 
     def leave(self) -> None:
         """The user goes for a while: what would be due meanwhile was not planned, and nobody polls."""
-        self._around.recorder.plan("send_message", -len(self._sends))
+        self.cut_short()
+        self._stop_polling()
+        self._has_begun = False
+
+    def cut_short(self) -> None:
+        """Ends the schedule before its time: what would have been due was not planned."""
+        if self._has_begun:
+            self._around.recorder.plan("send_message", -len(self._sends))
         for routine in self._routines.values():
             routine.leave()
         self.end_schedule()
-        self._stop_polling()
-        self._has_begun = False
 
     def _join(self) -> None:
         """Starts in the middle of a day that others have begun; what was due before is not planned."""
         if self._around.day is None:
             return
         origin_ns, until_ns = self._around.day
-        now_ns = self._around.clock()
+        now_ns = self._around.schedule.time()
         sends = self._schedule.sends(self.user.index)
         self._sends = [send for send in reversed(sends) if origin_ns + send.due_ns >= now_ns]
         self._start(origin_ns, until_ns, now_ns)
@@ -108,7 +123,7 @@ class Day:
     def _await_send(self) -> None:
         if self._sends:
             due_ns = self._origin_ns + self._sends[-1].due_ns
-            self._send_timer = self._around.timers.at(due_ns, self._send_due)
+            self._send_timer = self._around.schedule.at(due_ns, self._send_due)
 
     def _send_due(self, due_ns: int, fired_ns: int) -> None:
         number = self._sends.pop().number
@@ -121,11 +136,14 @@ class Day:
 
     def _send_closed(self) -> None:
         """The closed shape: the next message is due when the last one has been sent."""
-        now_ns = self._around.clock()
-        if now_ns >= self._until_ns:
+        scheduled_ns, now_ns = self._around.schedule.time(), self._around.clock()
+        if scheduled_ns >= self._until_ns:
+            return
+        if self._around.schedule.time.stands:
+            self._send_closed_at(scheduled_ns)
             return
         if not self._around.sends.take(now_ns):
-            self._around.timers.at(now_ns + RETRY_NS, lambda _due, _fired: self._send_closed())
+            self._send_closed_at(scheduled_ns + RETRY_NS)
             return
         number, self._number = self._number, self._number + 1
 
@@ -135,7 +153,10 @@ class Day:
 
         self._around.recorder.plan("send_message")
         if not self.user.begin("send_message", now_ns, "mail", send_then_next):
-            self._around.timers.at(now_ns + NS_PER_S, lambda _due, _fired: self._send_closed())
+            self._send_closed_at(scheduled_ns + RETRY_NS)
+
+    def _send_closed_at(self, scheduled_ns: int) -> None:
+        self._around.schedule.at(scheduled_ns, lambda _due, _fired: self._send_closed())
 
     async def _send(self, client: Client, number: int, due_ns: int) -> None:
         user, around = self.user, self._around
@@ -145,8 +166,8 @@ class Day:
         message = OutgoingMessage(around.stamp + planned.key, recipients, planned.size)
         attempt = await user.perform("send_message", due_ns, self._compose(client, message))
         if attempt.error is None:
-            copies = sum(present is None or index < present for index in planned.recipients)
-            around.recorder.submitted(message.key, copies, attempt.sample.ended_ns)
+            told = tuple(index for index in planned.recipients if present is None or index < present)
+            around.recorder.submitted(message.key, len(told), attempt.sample.ended_ns, told)
 
     async def _compose(self, client: Client, message: OutgoingMessage) -> None:
         """Resolving is an operation of its own within sending, due when the user comes to it."""
@@ -178,7 +199,9 @@ class Day:
             self._fetch(told_ns, told_ns)
             return
         delay_ns = max(SHORTEST_DELAY_NS, round(delay_s / self._around.poll_speed * NS_PER_S))
-        if told_ns + delay_ns <= self._around.clock():  # the user was away meanwhile: no lag of ours
+        schedule = self._around.schedule
+        scheduled_ns = schedule.time.of(told_ns) + delay_ns
+        if scheduled_ns <= schedule.time():  # the user was away meanwhile: no lag of ours
             self._fetch(told_ns, told_ns + delay_ns)
             return
 
@@ -186,7 +209,7 @@ class Day:
             self._around.recorder.lag("receive_message", due_ns, fired_ns)
             self._fetch(told_ns, due_ns)
 
-        self._around.timers.at(told_ns + delay_ns, fetch)
+        schedule.at(scheduled_ns, fetch)
 
     def _fetch(self, told_ns: int, due_ns: int) -> None:
         """What has come must be fetched: with no room for it now, it is tried again, and the wait counts."""
@@ -213,9 +236,16 @@ class Day:
         self._receive(attempt, attempt.result, told_ns)
 
     def _receive(
-        self, attempt: Attempt[Sequence[NewMessage]], news: Sequence[NewMessage], told_ns: int
+        self,
+        attempt: Attempt[Sequence[NewMessage]],
+        news: Sequence[NewMessage],
+        told_ns: int,
+        stood_ns: int = 0,
     ) -> None:
-        """Books the first message as told of at ``told_ns``, the others as found when the answer came."""
+        """Books the first message as told of at ``told_ns``, the others as found when the answer came.
+
+        What a pause put off by ``stood_ns`` was there to be found so much earlier.
+        """
         recorder, fetched = self._around.recorder, attempt.sample
         recorder.plan("receive_message", len(news))
         for message in news:
@@ -225,19 +255,22 @@ class Day:
             if message.key:
                 recorder.arrived(message.key, self.user.index, told_ns)
             self._react(message, fetched.ended_ns)
-            told_ns = fetched.ended_ns
+            told_ns = fetched.ended_ns - stood_ns
 
     def _react(self, message: NewMessage, received_ns: int) -> None:
         """The user's n-th message is read, deleted, both or neither, as often as the profile says."""
         number, self._received = self._received, self._received + 1
-        profile, timers = self.user.group.profile, self._around.timers
+        profile, schedule = self.user.group.profile, self._around.schedule
+        thought_ns = schedule.time.of(received_ns)
         think = AT_ONCE if self._closed else self._think_times(message.key)
         if falls_due(number, profile.read_per_day, profile.received_per_day):
             self._around.reactions += 1
-            timers.at(received_ns + think.read_ns, lambda due, fired: self._read_due(message, due, fired))
+            schedule.at(thought_ns + think.read_ns, lambda due, fired: self._read_due(message, due, fired))
         if falls_due(number, profile.deleted_per_day, profile.received_per_day):
             self._around.reactions += 1
-            timers.at(received_ns + think.delete_ns, lambda due, fired: self._delete_due(message, due, fired))
+            schedule.at(
+                thought_ns + think.delete_ns, lambda due, fired: self._delete_due(message, due, fired)
+            )
 
     def _think_times(self, key: str) -> ThinkTimes:
         return self._schedule.think_times(self.user.index, key.removeprefix(self._around.stamp))
@@ -311,16 +344,17 @@ class Day:
 
     def _poll_due(self, due_ns: int, fired_ns: int) -> None:
         self._poll = None
+        stood_ns = self._around.schedule.time.stood_ns - self._poll_stood_ns
         self._arrive("poll_mailbox", due_ns, fired_ns)
         if not self.user.begin(
-            "poll_mailbox", due_ns, "mail", lambda client: self._poll_mailbox(client, due_ns)
+            "poll_mailbox", due_ns, "mail", lambda client: self._poll_mailbox(client, due_ns, stood_ns)
         ):
             self._await_poll(due_ns)
 
-    async def _poll_mailbox(self, client: Client, due_ns: int) -> None:
+    async def _poll_mailbox(self, client: Client, due_ns: int, stood_ns: int) -> None:
         attempt = await self.user.perform("poll_mailbox", due_ns, client.fetch_news())
         if attempt.result is not None:
-            self._receive(attempt, attempt.result, attempt.sample.ended_ns)
+            self._receive(attempt, attempt.result, attempt.sample.ended_ns - stood_ns, stood_ns)
         self._await_poll(due_ns)
 
     def _await_poll(self, last_due_ns: int) -> None:
@@ -328,9 +362,14 @@ class Day:
         client = self.user.client
         if client is None or self.user.state != "logged_on":
             return
-        interval_ns = self._poll_interval_ns(client)
-        beats = 1 + max(0, (self._around.clock() - last_due_ns) // interval_ns)
-        self._poll = self._around.timers.at(last_due_ns + beats * interval_ns, self._poll_due)
+        interval_ns, time = self._poll_interval_ns(client), self._around.schedule.time
+        last_ns = time.of(last_due_ns)
+        beats = 1 + max(0, (time() - last_ns) // interval_ns)
+        self._poll_at(last_ns + beats * interval_ns)
+
+    def _poll_at(self, scheduled_ns: int) -> None:
+        self._poll_stood_ns = self._around.schedule.time.stood_ns
+        self._poll = self._around.schedule.at(scheduled_ns, self._poll_due)
 
     def poll_anew(self) -> None:
         """Puts a poll that is to come where the interval of now has it."""
@@ -341,8 +380,7 @@ class Day:
         self._stop_polling()
         client = self.user.client
         if client is not None and not client.notifies:
-            due_ns = self._around.clock() + self._poll_interval_ns(client)
-            self._poll = self._around.timers.at(due_ns, self._poll_due)
+            self._poll_at(self._around.schedule.time() + self._poll_interval_ns(client))
 
     def _stop_polling(self) -> None:
         if self._poll is not None:

@@ -8,6 +8,8 @@ RAMP: Final = "ramp"
 STARTUP: Final = "start-up"
 WARMUP: Final = "warm-up"
 MEASURE: Final = "measure"
+PAUSE: Final = "pause"
+"""Within warm-up or measured phase, when asked for: nothing falls due. Afterwards that phase goes on."""
 HOLD: Final = "hold"
 DRAIN: Final = "drain"
 LOG_OFF: Final = "log off"
@@ -19,6 +21,7 @@ BACKGROUND: Final[dict[str, TrafficKind | None]] = {
     STARTUP: "startup",
     WARMUP: None,
     MEASURE: "receiving",
+    PAUSE: None,
     HOLD: "idle",
     DRAIN: None,
     LOG_OFF: None,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from loadgen.engine.day import Day
-from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE, poll_speed
+from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE, PAUSE, poll_speed
 from loadgen.engine.returning import drawn
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.user import User
@@ -125,6 +125,8 @@ class LivePopulation:
     def begin_day(self, origin_ns: int, until_ns: int) -> None:
         """Starts the schedules; the measured phase is from ``origin_ns`` to ``until_ns``."""
         self._around.recorder.measure_between(origin_ns, until_ns)
+        time = self._around.schedule.time
+        origin_ns, until_ns = time.of(origin_ns), time.of(until_ns)
         self._around.day = (origin_ns, until_ns)
         for day in self._days:
             if day.user.is_at_work:
@@ -133,7 +135,14 @@ class LivePopulation:
             self._plan_sessions(origin_ns, until_ns)
 
     def enter(self, phase: str) -> None:
-        """Books traffic up to now under the old phase, from now on under the new one."""
+        """Books traffic up to now under the old phase, from now on under the new one.
+
+        While the phase is ``pause`` the schedule stands; what was under way ends as if it were not.
+        """
+        if phase == PAUSE:
+            self._around.schedule.pause()
+        elif stood := self._around.schedule.resume():
+            self._around.recorder.postpone(*stood)
         for user in self.users:
             self._mark(user, self._seconds_idle())
         self._marked_ns = self._around.clock()
@@ -146,11 +155,20 @@ class LivePopulation:
                 day.poll_anew()
         working = phase == MEASURE or (phase in AFTER_MEASURE and self._books_late_work)
         for user in self.users:
-            user.background, user.working = BACKGROUND[phase], working
+            user.background = BACKGROUND[phase]
+            if phase != PAUSE:
+                user.working = working
+
+    def cut_short(self) -> None:
+        """Ends the schedules before their time: what would have been due was not planned."""
+        self._around.day = None
+        for day in self._days:
+            day.cut_short()
 
     def log_off(self, start_ns: int, over_s: float) -> None:
         """Logs everybody off, evenly over ``over_s``; nothing else becomes due any more."""
         self._around.timers.clear()
+        self._around.schedule.clear()
         self._is_over = True
         self._command += 1
         self._steps_due = 0
@@ -272,10 +290,10 @@ class LivePopulation:
         def begin(due_ns: int, fired_ns: int) -> None:
             self._around.recorder.lag("log_on", due_ns, fired_ns)
             self._around.spawn(self._next_session(user, due_ns))
-            self._await_next_session(user, due_ns + length_ns, length_ns, until_ns)
+            self._await_next_session(user, at_ns + length_ns, length_ns, until_ns)
 
         if at_ns < until_ns:
-            self._around.timers.at(at_ns, begin)
+            self._around.schedule.at(at_ns, begin)
 
     async def _next_session(self, user: User, due_ns: int) -> None:
         await user.start_again(due_ns, startup=self._startup)

@@ -35,7 +35,10 @@ class Routine:
         self._timer: Timer | None = None
 
     def begin(self, origin_ns: int, since_ns: int | None = None) -> None:
-        """Starts the schedule: its times count from ``origin_ns``; none from before ``since_ns``."""
+        """Starts the schedule: its times count from ``origin_ns``; none from before ``since_ns``.
+
+        Both are of the schedule's time.
+        """
         self._origin_ns = origin_ns
         self._due = [
             (due_ns, deed) for due_ns, deed in self._day if since_ns is None or origin_ns + due_ns >= since_ns
@@ -64,7 +67,7 @@ class Routine:
 
     def _await_next(self) -> None:
         if self._due:
-            self._timer = self._around.timers.at(self._origin_ns + self._due[-1][0], self._fall_due)
+            self._timer = self._around.schedule.at(self._origin_ns + self._due[-1][0], self._fall_due)
 
     def _fall_due(self, due_ns: int, fired_ns: int) -> None:
         _, deed = self._due.pop()

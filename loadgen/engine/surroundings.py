@@ -8,7 +8,7 @@ from loadgen.client.account import Account
 from loadgen.engine.barrier import Gate
 from loadgen.engine.client import Connect
 from loadgen.engine.pace import Pace
-from loadgen.engine.timers import TimerHeap
+from loadgen.engine.timers import ScheduleTimers, TimerHeap
 from loadgen.measure.recorder import Recorder
 
 
@@ -60,6 +60,9 @@ class Surroundings:
         self.loop = asyncio.get_running_loop()
         self.clock = clock
         self.timers = TimerHeap(self.loop, clock)
+        """Of what goes on during a pause, too: logging on and off, and what is under way."""
+        self.schedule = ScheduleTimers(self.loop, clock)
+        """Of what users do of their own accord."""
         self.recorder = recorder
         self.connect = connect
         self.account = account
@@ -73,7 +76,7 @@ class Surroundings:
         self.present: int | None = None
         """How many users of the population there are to be, from the first on; None for all."""
         self.day: tuple[int, int] | None = None
-        """The measured phase that has begun or is about to, from when until when: who comes, joins it."""
+        """The measured phase that has begun or is about to, in the schedule's time: who comes, joins it."""
         self.reactions = 0
         """Messages that users will read or delete when they have thought long enough."""
         self.bug: BaseException | None = None
@@ -90,6 +93,7 @@ class Surroundings:
     async def cancel_all(self) -> None:
         """Ends everything that is under way, and waits until it has."""
         self.timers.clear()
+        self.schedule.clear()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
+from loadgen.engine.standing_clock import StandingClock
+
 _NS_PER_MS = 1_000_000
 
 Callback = Callable[[int, int], None]
@@ -38,6 +40,7 @@ class TimerHeap:
         self._order = count()
         self._handle: asyncio.TimerHandle | None = None
         self._armed_ns = 0
+        self._is_held = False
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -57,11 +60,21 @@ class TimerHeap:
             self._handle.cancel()
             self._handle = None
 
+    def hold(self) -> None:
+        """Call nobody until :meth:`release`."""
+        self._is_held = True
+        self._arm()
+
+    def release(self) -> None:
+        """Go on calling."""
+        self._is_held = False
+        self._arm()
+
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if not self._heap:
+        if self._is_held or not self._heap:
             return
         self._armed_ns = self._heap[0][0]
         # uvloop rounds a delay to whole milliseconds, possibly down: rounding up first keeps a timer from
@@ -77,3 +90,32 @@ class TimerHeap:
             if timer.callback is not None:
                 timer.callback(due_ns, now_ns)
         self._arm()
+
+
+class ScheduleTimers:
+    """Timers of what comes along the schedule. Due times are the schedule's; callbacks get real ones."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], int]) -> None:
+        self.time = StandingClock(clock)
+        """The schedule's time."""
+        self._heap = TimerHeap(loop, self.time)
+
+    def at(self, due_ns: int, callback: Callback) -> Timer:
+        """As :meth:`TimerHeap.at`; during a pause nothing falls due."""
+        real = self.time.real
+        return self._heap.at(due_ns, lambda due, fired: callback(real(due), real(fired)))
+
+    def clear(self) -> None:
+        """Forget everything that is due."""
+        self._heap.clear()
+
+    def pause(self) -> None:
+        """Stops the schedule, if it is not stopped."""
+        self.time.stop()
+        self._heap.hold()
+
+    def resume(self) -> tuple[int, int] | None:
+        """Goes on as :meth:`StandingClock.go` does."""
+        stood = self.time.go()
+        self._heap.release()
+        return stood

@@ -138,6 +138,11 @@ def begin_day(in_s: float, for_s: float) -> None:
     _the_host().call(lambda shard: shard.begin_day(in_s, for_s))
 
 
+def cut_short() -> None:
+    """Ends the schedules: nothing that has not been due yet is planned any more."""
+    _the_host().call(lambda shard: shard.population.cut_short())
+
+
 def enter(phase: str) -> None:
     """Tells the users which phase it is."""
     _the_host().call(lambda shard: shard.population.enter(phase))

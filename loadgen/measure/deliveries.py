@@ -5,6 +5,8 @@ Sender and recipients may be users of different shards, so the ledger stands whe
 
 from typing import Final
 
+import msgspec
+
 from loadgen.measure.recorder import Arrived, Recorder, Snapshot, Submitted
 from loadgen.measure.sample import NOT_DELIVERED, Sample
 
@@ -32,6 +34,9 @@ class DeliveryLedger:
         self._recorder = recorder
         self._pending: dict[str, _Pending] = {}
         self._strangers = 0
+        self._present: int | None = None
+        self._excused: set[tuple[str, int]] = set()
+        """Copies, by message and user, that are not waited for any more."""
         self.unexpected = 0
         """Notifications without a submission in this run, or that came twice; complete once closed."""
 
@@ -41,6 +46,12 @@ class DeliveryLedger:
             self.submitted(submitted)
         for arrived in snapshot.arrived:
             self.arrived(arrived)
+
+    def scale(self, users: int) -> None:
+        """Only the first ``users`` are there from now on: what the others wait for was not planned."""
+        self._present = users
+        for key, pending in list(self._pending.items()):
+            self._excuse_absent(key, pending)
 
     def submitted(self, message: Submitted) -> None:
         """A submission has ended: so many deliveries are planned, and those already seen are done."""
@@ -53,10 +64,12 @@ class DeliveryLedger:
         pending.submitted = message
         for at_ns in pending.arrivals.values():
             self._deliver(message, at_ns)
-        self._forget_if_complete(message.key, pending)
+        self._excuse_absent(message.key, pending)
 
     def arrived(self, copy: Arrived) -> None:
         """A user was told of a message."""
+        if (copy.key, copy.user) in self._excused:
+            return
         pending = self._pending.get(copy.key)
         if pending is None:
             if self._strangers >= STRANGERS_KEPT:
@@ -105,6 +118,17 @@ class DeliveryLedger:
         """A server may tell the recipient before it answers the sender; that counts as no time at all."""
         ended_ns = max(at_ns, message.at_ns)
         self._recorder.record(Sample("deliver_message", message.at_ns, message.at_ns, ended_ns))
+
+    def _excuse_absent(self, key: str, pending: _Pending) -> None:
+        message = pending.submitted
+        if message is not None and self._present is not None:
+            absent = {user for user in message.users if user >= self._present} - pending.arrivals.keys()
+            self._recorder.plan("deliver_message", -len(absent))
+            self._excused |= {(key, user) for user in absent}
+            left = tuple(user for user in message.users if user not in absent)
+            copies = message.copies - len(absent)
+            pending.submitted = msgspec.structs.replace(message, copies=copies, users=left)
+        self._forget_if_complete(key, pending)
 
     def _forget_if_complete(self, key: str, pending: _Pending) -> None:
         if pending.submitted is not None and len(pending.arrivals) >= pending.submitted.copies:

@@ -59,6 +59,8 @@ class Submitted(msgspec.Struct, frozen=True, gc=False):
     key: str
     copies: int
     at_ns: int
+    users: tuple[int, ...] = ()
+    """Those users, if they may go before they are told."""
 
 
 class Arrived(msgspec.Struct, frozen=True, gc=False):
@@ -78,6 +80,8 @@ class Event(msgspec.Struct, frozen=True):
     user: int | None = None
     limit: str | None = None
     """The limit that a refusal means; while that is not known, those that it may mean, ``|`` between them."""
+    by: str | None = None
+    """Who asked for it, if it was a person's or a program's command."""
 
 
 class Refusal(msgspec.Struct):
@@ -247,6 +251,13 @@ class Recorder:
         """
         self._timed_from_ns, self._timed_until_ns = started_ns, ended_ns
 
+    def postpone(self, since_ns: int, by_ns: int) -> None:
+        """After a pause that began at ``since_ns``: what was to come is timed so much later."""
+        if since_ns < self._timed_from_ns:
+            self._timed_from_ns += by_ns
+        if since_ns < self._timed_until_ns:
+            self._timed_until_ns += by_ns
+
     def plan(self, operation: str, count: int = 1) -> None:
         """Counts arrivals that the schedule has for this run."""
         self._books.counts[operation].planned += count
@@ -289,9 +300,9 @@ class Recorder:
         octets_before, seconds_before = self._books.traffic.get(key, (0, 0.0))
         self._books.traffic[key] = (octets_before + octets, seconds_before + user_seconds)
 
-    def submitted(self, key: str, copies: int, at_ns: int) -> None:
+    def submitted(self, key: str, copies: int, at_ns: int, users: tuple[int, ...] = ()) -> None:
         """Notes the end of a submission, for the ledger of deliveries."""
-        self._books.submitted.append(Submitted(key, copies, at_ns))
+        self._books.submitted.append(Submitted(key, copies, at_ns, users))
 
     def arrived(self, key: str, user: int, at_ns: int) -> None:
         """Notes that a user was told of a message, for the ledger of deliveries."""

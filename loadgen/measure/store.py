@@ -205,7 +205,8 @@ class RunStore:
 
     def write_event(self, event: Event) -> None:
         """Appends one event of the run itself: a phase, a barrier, an abort."""
-        self._events.append(self._event_line(event.at_ns, event.kind, event.text, user=event.user))
+        line = self._event_line(event.at_ns, event.kind, event.text, user=event.user, by=event.by)
+        self._events.append(line)
 
     def _seconds(self, at_ns: int) -> float:
         return (at_ns - self._origin_ns) / _NS_PER_S

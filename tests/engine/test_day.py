@@ -104,9 +104,9 @@ def test_a_send_resolves_names_and_submits_and_response_counts_from_its_due_time
     assert snapshot.counts["send_message"] == Counts(planned=3, done=3)
     assert snapshot.counts["resolve_names"] == Counts(planned=3, done=3)
     assert snapshot.submitted == [
-        Submitted("1.0.0", 1, 1_500 * MS),
-        Submitted("1.0.1", 1, 2_000 * MS),
-        Submitted("1.0.2", 1, 60_500 * MS),
+        Submitted("1.0.0", 1, 1_500 * MS, (1,)),
+        Submitted("1.0.1", 1, 2_000 * MS, (1,)),
+        Submitted("1.0.2", 1, 60_500 * MS, (1,)),
     ]
     [first, *_] = world.client(0).sent
     assert (first.key, first.size) == ("1.0.0", 50_000)
