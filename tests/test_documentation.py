@@ -14,6 +14,8 @@ from loadgen.capacity.found import Capacity
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.engine import phases
+from loadgen.imports.imported import Imported
+from loadgen.imports.task_table import TASKS
 from loadgen.measure import counters, latency_log, store, threshold
 from loadgen.measure.columns import COLUMNS
 from loadgen.measure.limits import LIMITS, UNKNOWN
@@ -151,6 +153,18 @@ def test_every_key_of_a_profile_stands_with_its_default_and_range(section, shape
 def test_every_key_of_a_json_file_is_named(section, shape):
     shown = [re.sub(r"<[^>]+>", "*", key) for key in keys("results.md", section)]
     assert shown == [name for name, _, _ in leaves(shape)]
+
+
+def test_every_key_of_an_import_is_named():
+    shown = {re.sub(r"<[^>]+>", "*", key) for key in keys("import.md", "import.json")}
+    assert shown == {name for name, _, _ in leaves(Imported)}
+
+
+def test_every_task_that_is_set_beside_an_operation_is_named():
+    shown = {
+        row["task"].strip("`"): row["operation"].strip("`") for row in tables("import.md")["LoadGen's tasks"]
+    }
+    assert shown == {task: known.operation for task, known in TASKS.items() if known.operation}
 
 
 def test_what_describes_versions_and_machine_is_named():

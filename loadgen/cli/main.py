@@ -9,6 +9,7 @@ from loadgen.cli.capacity import capacity
 from loadgen.cli.check import check
 from loadgen.cli.compare import compare
 from loadgen.cli.debug import debug_option, is_debugging
+from loadgen.cli.imports import imports
 from loadgen.cli.mock import mock
 from loadgen.cli.plan import plan
 from loadgen.cli.profiles import profiles
@@ -75,7 +76,7 @@ def main() -> None:
     """
 
 
-for command in (run, check, capacity, compare, report, plan, mock, profiles, users):
+for command in (run, check, capacity, compare, report, plan, mock, profiles, users, imports):
     main.add_command(command)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -78,9 +78,14 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """TCP connections by the role of the server that listed them, then by column."""
     connections: dict[str, int | None] = {}
     """By column of the connection table, sums included; None where no listing sees the column."""
+    virtual_connections: dict[str, int] = {}
+    """By purpose, of a LoadGen run: mail, and with an explicit 0 all that LoadGen lacks."""
     operations: dict[str, OperationFigures] = {}
     tasks: tuple[Task, ...] = ()
     counters: tuple[CounterFigures, ...] = ()
+    limit_set: str = ""
+    limit_results: tuple[dict[str, Any], ...] = ()
+    """As in ``summary.json``, if the import was held against a limit set."""
     notes: tuple[str, ...] = ()
     """What the reader of these figures should know: what was left out, or could not be understood."""
 

@@ -4,7 +4,7 @@ Samples are taken one at a time, and of those no more is kept than a limit's win
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -72,11 +72,10 @@ class LimitCheck:
             if each.limit.during == "run" or self._is_measured(sample.time_s):
                 each.add(sample.time_s, sample.value)
 
-    def add_all(self, samples: Iterable[CounterSample]) -> None:
-        """Takes samples of an import in: all of them count as measured."""
+    def add_imported(self, sample: CounterSample) -> None:
+        """Takes a sample of an import in: all of them count as measured."""
         self._measured = (float("-inf"), float("inf"))
-        for sample in samples:
-            self.add(sample)
+        self.add(sample)
 
     def results(self) -> tuple[LimitResult, ...]:
         """Each limit with each server that has the counter; one that nobody provides stands for itself."""

@@ -103,7 +103,8 @@ def test_a_limit_on_the_measured_phase_leaves_the_ramp_out():
     assert check(limit(during="measured"), *samples, measured=(5, 15))[0].measured == 20
     assert check(limit(during="measured"), *samples)[0].held is None
     found = LimitCheck(LimitSet(limits=(limit(during="measured"),)))
-    found.add_all(CounterSample(time_s, "", COUNTER, value) for time_s, value in samples)
+    for time_s, value in samples:
+        found.add_imported(CounterSample(time_s, "", COUNTER, value))
     assert found.results()[0].measured == pytest.approx(220 / 3)
 
 
