@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import click
 import msgspec
@@ -101,9 +102,9 @@ def capacity(
         hold_only=hold_only,
     )
     with progress_display(chosen.name) as display:
-        search = measure_gap if gap else find_capacity
+        search: Callable[..., Coroutine[Any, Any, Gap | Found]] = measure_gap if gap else find_capacity
         command = repeat_command(sys.argv[1:])
-        result: Gap | Found = asyncio.run(
+        result = asyncio.run(
             search(chosen, aim, target, say=display.say, on_progress=display.show, command=command)
         )
     found = result.capacity if isinstance(result, Found) else result

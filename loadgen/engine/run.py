@@ -69,9 +69,8 @@ async def run(
         requirements = _requirements(campaign, population, opened, sources, say)
         scraper = await _scraper(campaign, say)
         started, started_ns = datetime.now(UTC), time.monotonic_ns()
-        store = RunStore.create(
-            Path(campaign.out), campaign.name, started, started_ns, scraper.names if scraper else ()
-        )
+        scraped = scraper.names if scraper else ()
+        store = RunStore.create(Path(campaign.out), campaign.name, started, started_ns, scraped)
         say(f"results: {store.folder}/")
         with store:
             record = _record(campaign, population, opened, started)
