@@ -10,8 +10,9 @@ import msgspec
 from loadgen.report.html.document import FILE_NAME
 from loadgen.report.layout import safe
 
-MOST_S: Final = 60.0
-"""How long the end of a run waits for it; three times what a day of eight hours takes."""
+LEAST_WAIT_S: Final = 30.0
+SHARE_OF_RUN: Final = 0.01
+"""How long the end of a run waits for its report: a hundredth of what the run took, or 30 s."""
 
 
 class HtmlReport(msgspec.Struct, frozen=True):
@@ -21,8 +22,12 @@ class HtmlReport(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def write_html_report(folder: Path, most_s: float = MOST_S) -> HtmlReport:
-    """Writes it within ``most_s`` seconds, or not at all; an interrupt ends the waiting, not the run."""
+def write_html_report(folder: Path, run_s: float) -> HtmlReport:
+    """Writes it in time, or not at all; an interrupt ends the waiting, and changes nothing else.
+
+    ``run_s`` is how long the run took.
+    """
+    most_s = max(LEAST_WAIT_S, run_s * SHARE_OF_RUN)
     later = f"'loadgen report {folder} --html' makes it"
     command = [sys.executable, "-m", "loadgen", "report", str(folder), "--html"]
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from typing import Final
 
 import click
@@ -61,6 +62,7 @@ def run(
     """
     chosen = choose_campaign(campaign, own_groups(groups, users, client, profile), options)
     population = populate(chosen)
+    started_s = time.monotonic()
     with progress_display(chosen.name) as display:
         finished = asyncio.run(
             run_campaign(
@@ -78,7 +80,7 @@ def run(
             click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
         else:
             text.show(summary, finished.folder)
-    report = write_html_report(finished.folder)
+    report = write_html_report(finished.folder, time.monotonic() - started_s)
     if report.path is None:
         click.echo(report.problem, err=True)
     elif not as_json:

@@ -9,8 +9,7 @@ import binascii
 import math
 import struct
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from loadgen.measure.histogram import HIGHEST_US, LOWEST_US, SIGNIFICANT_DIGITS
@@ -29,13 +28,13 @@ class SparseHistogram:
     __slots__ = ("counts",)
 
     def __init__(self) -> None:
-        self.counts: Counter[int] = Counter()
+        self.counts: dict[int, int] = {}
         """By index, in the order of HdrHistogram's counters."""
 
     @property
     def count(self) -> int:
         """How many values there are."""
-        return self.counts.total()
+        return sum(self.counts.values())
 
     @property
     def max_us(self) -> int:
@@ -44,14 +43,11 @@ class SparseHistogram:
 
     def add_encoded(self, payload: str) -> None:
         """Adds a histogram in compressed V2 form and base64; raises ``ValueError`` if it is none of ours."""
-        counts = self.counts
-        for index, count in list(_counters(payload)):
-            counts[index] += count
+        _add(self.counts, _counters(payload))
 
     def add(self, other: "SparseHistogram") -> None:
         """Adds all values of ``other``."""
-        for index, count in other.counts.items():
-            self.counts[index] += count
+        _add(self.counts, other.counts.items())
 
     def percentiles_us(self, percentiles: Iterable[float]) -> list[int]:
         """The smallest value, in us, that so many percent do not exceed; ascending; nothing if empty."""
@@ -74,7 +70,13 @@ def highest_us(index: int) -> int:
     return ((within + 1) << bucket) - 1
 
 
-def _counters(payload: str) -> Iterator[tuple[int, int]]:
+def _add(counts: dict[int, int], more: Iterable[tuple[int, int]]) -> None:
+    so_far = counts.get
+    for index, count in more:
+        counts[index] = so_far(index, 0) + count
+
+
+def _counters(payload: str) -> list[tuple[int, int]]:
     """Index and count of every counter that is not zero."""
     try:
         packed = base64.b64decode(payload, validate=True)
@@ -90,8 +92,9 @@ def _counters(payload: str) -> Iterator[tuple[int, int]]:
     return _unpacked(data)
 
 
-def _unpacked(data: bytes) -> Iterator[tuple[int, int]]:
+def _unpacked(data: bytes) -> list[tuple[int, int]]:
     """Counters are ZigZag LEB128: a count, or below zero how many zeroes there are in a row."""
+    found = []
     index, at, end = 0, _PAYLOAD.size, len(data)
     while at < end:
         octet = data[at]
@@ -102,10 +105,10 @@ def _unpacked(data: bytes) -> Iterator[tuple[int, int]]:
             number |= (octet & 0x7F) << shift
             shift += 7
         at += 1
-        count = (number >> 1) ^ -(number & 1)
-        if count < 0:
-            index -= count
+        if number & 1:
+            index += (number >> 1) + 1
         else:
-            if count:
-                yield index, count
+            if number:
+                found.append((index, number >> 1))
             index += 1
+    return found

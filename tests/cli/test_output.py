@@ -20,7 +20,7 @@ async def run(campaign, population, target, *, say, on_progress, command):
     return Finished(summarise(campaign, population, Totals(), measured_s=1.0), Path("x"))
 
 module.run_campaign = run
-module.write_html_report = lambda folder: HtmlReport(folder / "report.html")
+module.write_html_report = lambda folder, _: HtmlReport(folder / "report.html")
 main(sys.argv[1:], prog_name="loadgen")
 """
 

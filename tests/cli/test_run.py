@@ -45,7 +45,7 @@ def runs(monkeypatch):
         )
 
     monkeypatch.setattr(run_module, "run_campaign", run_campaign)
-    monkeypatch.setattr(run_module, "write_html_report", lambda folder: HtmlReport(folder / "report.html"))
+    monkeypatch.setattr(run_module, "write_html_report", lambda folder, _: HtmlReport(folder / "report.html"))
     return runs
 
 

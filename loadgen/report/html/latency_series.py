@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,7 @@ def step_for(length_s: float) -> float:
     return float(next(fitting, math.ceil(length_s / MOST_STEPS)))
 
 
+@cache
 def row_of(value_us: int) -> int:
     """The row of a heat map that a time belongs to."""
     return math.floor(math.log10(max(1, value_us)) * _ROWS_PER_DECADE + 1e-9)
