@@ -104,3 +104,39 @@ def test_a_complete_message_is_forgotten():
         book.submitted(Submitted(str(number), 1, 1))
         book.arrived(Arrived(str(number), 0, 2))
     assert book._pending == {}
+
+
+def scaled(users: int) -> tuple[DeliveryLedger, Recorder]:
+    book, recorder = ledger()
+    book.scale(users)
+    return book, recorder
+
+
+def counted(recorder: Recorder) -> tuple[int, int, int]:
+    counts = recorder.snapshot(1).counts["deliver_message"]
+    return counts.planned, counts.done, counts.failed
+
+
+def test_who_goes_before_he_is_told_was_never_to_be_told():
+    book, recorder = ledger()
+    book.submitted(Submitted("m", 4, 10 * MS, (1, 2, 8, 9)))
+    book.arrived(Arrived("m", 1, 12 * MS))
+    book.arrived(Arrived("m", 8, 12 * MS))
+    book.scale(5)
+    assert book.outstanding == 1
+    book.arrived(Arrived("m", 9, 13 * MS))
+    book.arrived(Arrived("m", 2, 13 * MS))
+    assert (book.outstanding, book.close(100 * MS), book.unexpected) == (0, 0, 0)
+    assert counted(recorder) == (3, 3, 0)
+
+
+def test_a_message_on_its_way_to_those_who_go_waits_for_the_others_alone():
+    book, recorder = scaled(5)
+    book.arrived(Arrived("m", 8, 9 * MS))
+    book.submitted(Submitted("m", 3, 10 * MS, (1, 8, 9)))
+    assert book.outstanding == 1
+    book.scale(10)
+    book.arrived(Arrived("m", 9, 20 * MS))
+    assert book.close(100 * MS) == 1
+    assert counted(recorder) == (2, 1, 1)
+    assert book.unexpected == 0
