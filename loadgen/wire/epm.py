@@ -4,7 +4,7 @@ A server's interfaces are described by protocol towers. All decoders raise
 :class:`~loadgen.errors.WireError`.
 """
 
-from socket import inet_aton, inet_ntoa
+from ipaddress import IPv4Address
 from struct import Struct
 from typing import ClassVar, Final, Self
 
@@ -83,7 +83,7 @@ class Tower(msgspec.Struct, frozen=True, gc=False):
                 Floor.of_interface(NDR),
                 Floor(_CONNECTION_ORIENTED, bytes(2)),
                 Floor(_TCP, _TCP_PORT.pack(port)),
-                Floor(_IP, inet_aton(address)),
+                Floor(_IP, IPv4Address(address).packed),
             )
         )
 
@@ -130,7 +130,7 @@ class Tower(msgspec.Struct, frozen=True, gc=False):
                 Floor(protocol=b"\x07", address=port),
                 Floor(protocol=b"\x09", address=address),
             ) if protocol == _CONNECTION_ORIENTED and (len(port), len(address)) == (2, 4):
-                return inet_ntoa(address), _TCP_PORT.unpack(port)[0]
+                return str(IPv4Address(address)), _TCP_PORT.unpack(port)[0]
             case _:
                 return None
 
