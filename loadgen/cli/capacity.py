@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -10,6 +11,7 @@ import msgspec
 
 from loadgen.capacity import found_text
 from loadgen.capacity import gap as gap_table
+from loadgen.capacity.found import Capacity
 from loadgen.capacity.gap import Gap
 from loadgen.cli.campaign_options import (
     DEFAULT_CAMPAIGN,
@@ -19,6 +21,7 @@ from loadgen.cli.campaign_options import (
     population_options,
 )
 from loadgen.cli.debug import debug_option
+from loadgen.cli.junit import junit_option
 from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
@@ -26,6 +29,7 @@ from loadgen.engine.capacity_run import Found, find_capacity
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import measure_gap
 from loadgen.errors import ProfileError
+from loadgen.report.junit import verdict_case, write_junit
 from loadgen.workload.duration import Duration
 
 GAP_CAMPAIGN: Final = "gap"
@@ -70,6 +74,7 @@ Examples:
 )
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print capacity.json instead of the answer as text.")
+@junit_option
 @debug_option
 @click.pass_context
 def capacity(
@@ -86,6 +91,7 @@ def capacity(
     plateau: str | None,
     hold_only: bool,
     gap: bool,
+    junit: Path | None,
     as_json: bool,
     **options: object,
 ) -> None:
@@ -108,6 +114,9 @@ def capacity(
             search(chosen, aim, target, say=display.say, on_progress=display.show, command=command)
         )
     found = result.capacity if isinstance(result, Found) else result
+    if junit is not None:
+        told = (found.verdict, found.reasons) if isinstance(found, Capacity) else _gap_verdict(found)
+        write_junit(junit, chosen.name, [verdict_case(*told)])
     with reader_may_leave():
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
@@ -116,6 +125,10 @@ def capacity(
         else:
             gap_table.show(result)
     ctx.exit(found.exit_code)
+
+
+def _gap_verdict(found: Gap) -> tuple[str, tuple[str, ...]]:
+    return ("FAIL", (f"exit code {found.exit_code}",)) if found.exit_code else ("PASS", ())
 
 
 def _plateau_s(text: str) -> float:

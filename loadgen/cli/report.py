@@ -7,10 +7,12 @@ import click
 import msgspec
 
 from loadgen.cli.debug import debug_option
+from loadgen.cli.junit import junit_option
 from loadgen.cli.output import reader_may_leave
 from loadgen.measure.store import ResultsError
 from loadgen.report import recorded, text
 from loadgen.report.html import document
+from loadgen.report.junit import cases_of, write_junit
 
 _EPILOG: Final = """\b
 Examples:
@@ -23,8 +25,9 @@ Examples:
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--html", "as_html", is_flag=True, help="Write report.html into the run's folder instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead.")
+@junit_option
 @debug_option
-def report(run: Path, *, as_html: bool, as_json: bool) -> None:
+def report(run: Path, junit: Path | None, *, as_html: bool, as_json: bool) -> None:
     """Report on RUN, a folder of results, again; of a run that was killed, on whatever is there."""
     if as_html and as_json:
         raise click.UsageError("--html and --json are two reports: ask for one")
@@ -32,6 +35,8 @@ def report(run: Path, *, as_html: bool, as_json: bool) -> None:
         found = recorded.read(run)
     except ResultsError as error:
         raise click.UsageError(str(error)) from None
+    if junit is not None:
+        write_junit(junit, found.summary.campaign, cases_of(found.summary))
     with reader_may_leave():
         if as_html:
             click.echo(document.write(found))

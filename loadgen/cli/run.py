@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 import click
@@ -16,11 +17,13 @@ from loadgen.cli.campaign_options import (
 )
 from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
+from loadgen.cli.junit import junit_option
 from loadgen.cli.output import reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.run import run as run_campaign
 from loadgen.report import text
+from loadgen.report.junit import cases_of, write_junit
 from loadgen.workload.campaign import populate
 
 _EPILOG: Final = """\b
@@ -42,6 +45,7 @@ Examples:
 @population_options
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the end screen.")
+@junit_option
 @debug_option
 @click.pass_context
 def run(
@@ -53,6 +57,7 @@ def run(
     users: int | None,
     client: str | None,
     profile: str | None,
+    junit: Path | None,
     as_json: bool,
     **options: object,
 ) -> None:
@@ -75,6 +80,8 @@ def run(
             )
         )
     summary = finished.summary
+    if junit is not None:
+        write_junit(junit, summary.campaign, cases_of(summary))
     with reader_may_leave():
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))

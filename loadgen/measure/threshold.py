@@ -312,7 +312,7 @@ def _default_problems(document: Document) -> list[str]:
     if document["connections"]["lost"]:
         problems.append(f"{document['connections']['lost']:,} virtual connections were lost")
     for moment in ("peak", "steady"):
-        problems += _table_problems(moment, document["connections"][moment])
+        problems += table_problems(moment, document["connections"][moment])
     return problems
 
 
@@ -338,7 +338,8 @@ def describe_limit(hit: Document) -> str:
     return f"{hit['server']} ({hit['in_use']:,.0f} of {hit['of']:,.0f} in use)"
 
 
-def _table_problems(moment: str, table: Document | None) -> list[str]:
+def table_problems(moment: str, table: Document | None) -> list[str]:
+    """Where the counts of a barrier differ from what was expected."""
     if not table:
         return [f"connections at {moment} were not counted"]
     return [
