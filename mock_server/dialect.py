@@ -66,8 +66,7 @@ class ProxyManners(Struct, frozen=True):
     announces the client's own window. An OUT channel waits ``partner_s`` seconds for its IN channel, if not
     0. With ``keepalive_pings`` clients are pinged at half their own keep-alive interval, which is at least a
     minute, else at half the connection timeout. Recycling of the OUT channel begins
-    ``recycle_early`` bytes before its end, or half-way if that is later. With ``deaf_successors`` nothing is
-    heard of what comes on a recycled IN channel.
+    ``recycle_early`` bytes before its end, or half-way if that is later.
     """
 
     says_why: bool = True
@@ -76,7 +75,6 @@ class ProxyManners(Struct, frozen=True):
     partner_s: float = 0.0
     keepalive_pings: bool = False
     recycle_early: int = 0
-    deaf_successors: bool = False
 
 
 class RpcManners(Struct, frozen=True):
@@ -170,7 +168,6 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
             partner_s=10.0,
             keepalive_pings=True,
             recycle_early=64 << 20,
-            deaf_successors=True,
         ),
         rpc=RpcManners(
             max_fragment=8192,

@@ -64,7 +64,6 @@ class InboundProxy(ProxyChannel):
         self._began = now
         self._waiting: list[bytes] = []
         self._inherited = 0
-        self._is_deaf = False
 
     def receive_from_client(self, data: bytes, now: float) -> None:
         """Bytes of the request's body."""
@@ -76,7 +75,7 @@ class InboundProxy(ProxyChannel):
             raise RemoteProtocolError(
                 f"{-self._body_left} bytes more than the Content-Length of the IN channel"
             )
-        for pdu in self._from_client.feed(b"" if self._is_deaf else data):
+        for pdu in self._from_client.feed(data):
             if pdu[2] == PduType.RTS:
                 self._rts_from_client(RtsPdu.decode(pdu), pdu)
             else:
@@ -184,7 +183,6 @@ class InboundProxy(ProxyChannel):
             case rts.RECYCLE_CHANNEL, (Version(), Cookie(vc_cookie), Cookie(old), Cookie(cookie)):
                 hello = rts_recycling.in_r1_a2(vc_cookie, old, cookie, *self._announced)
                 self._succeed(vc_cookie, old, cookie, hello)
-                self._is_deaf = self._settings.manners.deaf_successors
             case _:
                 raise self._out_of_state(pdu, "client")
 

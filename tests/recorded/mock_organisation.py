@@ -4,8 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from loadgen.wire.properties import PidTagBody, PidTagSubject
 from mock_server.counters import RpcStatistics
+from mock_server.dialect import DIALECTS, DialectName
 from mock_server.directory import Directory, Organisation
 from mock_server.http_authentication import Verdict
 from mock_server.inbound_proxy import InboundProxy
@@ -15,7 +18,7 @@ from mock_server.mailbox import MailboxStore
 from mock_server.message import MessageContent
 from mock_server.outbound_proxy import OutboundProxy
 from mock_server.proxy import ChannelTable, ProxyChannel, ProxySettings, ServerLeg
-from mock_server.rpc.emsmdb import EmsmdbServer
+from mock_server.rpc.emsmdb import EmsmdbServer, EmsmdbSettings
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.nspi import nspi_interface
 from mock_server.rpc.rfr import rfr_interface
@@ -26,6 +29,14 @@ NOW = 0.0
 NEW_YEAR = 0x01C72D3E00000000
 PORT = 6001
 PidTagMessageClass = 0x001A001F
+
+
+TIMEOUT_MS: dict[DialectName, int] = {"exchange2007": 120_000, "gromox": 180_000}
+SETTINGS: dict[DialectName, EmsmdbSettings] = {
+    "exchange2007": EmsmdbSettings(),
+    "gromox": EmsmdbSettings((15, 0, 847, 4040), session_linger_s=2000.0, manners=DIALECTS["gromox"].store),
+}
+"""What the topologies say."""
 
 
 class _FromOne(str):
@@ -58,22 +69,29 @@ class ClientConnection:
 class Mock:
     """All roles. ``channel_lifetime`` is that of OUT channels, in bytes."""
 
-    def __init__(self, users: int, channel_lifetime: int) -> None:
-        self.directory = Directory(RECORDED, users)
-        self.store = MailboxStore("MBX1", self.directory, clock=_clock)
+    def __init__(self, users: int, channel_lifetime: int, dialect: DialectName) -> None:
+        manners = DIALECTS[dialect]
+        self._manners = manners
+        self.directory = Directory(replace(RECORDED, naming=manners.naming), users)
+        self.store = MailboxStore("MBX1", self.directory, clock=_clock, manners=manners.store)
         self.recycles: Counter[str] = Counter()
         transport = LocalTransport()
         transport.add(self.store)
         interfaces = (
-            *EmsmdbServer(self.store, transport).interfaces,
+            *EmsmdbServer(self.store, transport, SETTINGS[dialect]).interfaces,
             rfr_interface(self.directory),
             nspi_interface(self.directory),
         )
-        endpoint = Endpoint("MBX1", PORT, interfaces, RpcStatistics())
+        endpoint = Endpoint("MBX1", PORT, interfaces, RpcStatistics(), manners=manners.rpc)
         self._server = RpcServer(ServerSettings(), endpoint)
-        self._settings = ProxySettings(channel_lifetime=channel_lifetime)
-        self._in_channels = ChannelTable("IN", self.recycles)
-        self._out_channels = ChannelTable("OUT", self.recycles)
+        self._settings = ProxySettings(
+            channel_lifetime=channel_lifetime,
+            connection_timeout_ms=TIMEOUT_MS[dialect],
+            manners=replace(manners.proxy, recycle_early=0),
+        )
+        partners: dict[bytes, ProxyChannel] = {}
+        self._in_channels = ChannelTable("IN", self.recycles, partners)
+        self._out_channels = ChannelTable("OUT", self.recycles, partners)
         self._connections: list[ClientConnection] = []
         self._legs: list[tuple[ServerLeg, Leg]] = []
 
@@ -86,7 +104,9 @@ class Mock:
 
     def accept(self) -> ClientConnection:
         """A new connection to the client access server, which takes any password."""
-        connection = ClientConnection(HttpConnection(lambda value: Verdict(value and "user")))
+        connection = ClientConnection(
+            HttpConnection(lambda value: Verdict(value and "user"), manners=self._manners.http)
+        )
         self._connections.append(connection)
         return connection
 

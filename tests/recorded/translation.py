@@ -18,9 +18,13 @@ _SERVER = re.compile(r"cn=[0-9a-f-]{36}@example\.test")
 
 
 class Translation:
-    """From the recorded server to the mock, for one conversation; object handles are those of one session."""
+    """From the recorded server to the mock, for one conversation; object handles are those of one session.
 
-    def __init__(self) -> None:
+    ``renames`` says whether users and servers have other names with the mock.
+    """
+
+    def __init__(self, *, renames: bool = True) -> None:
+        self._renames = renames
         self._contexts: dict[bytes, bytes] = {}
         self._objects: dict[tuple[bytes, int], int] = {}
         self._ids: dict[int, int] = {0: 0}
@@ -84,10 +88,7 @@ class Translation:
             "handle": context,
             "folder_id": identifier,
             "message_id": identifier,
-            "user_dn": name,
-            "essdn": name,
-            "server_dn": name,
-        }
+        } | (dict.fromkeys(("user_dn", "essdn", "server_dn"), name) if self._renames else {})
 
 
 def name(recorded: str) -> str:
