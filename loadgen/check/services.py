@@ -58,7 +58,7 @@ async def look_in_directory(connection: RpcConnection, account: Account) -> tupl
     session, call = NspiSession(), connection.call
     session.take_bound(await call(session.bind()))
     session.take_special_table(await call(session.special_table()))
-    own = 0
+    own = constants.MId(0)
     if account.legacy_dn:
         find = session.find((account.legacy_dn,))
         (own,) = session.take_found(find, await call(find))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Final, TextIO
+from typing import BinaryIO, Final, TextIO
 
 from loadgen.client.transport.tap import Tapped, What
 from loadgen.errors import ProfileError
@@ -62,7 +62,7 @@ class PcapTrace:
     stands in the file again, together, as if over one TCP connection to port 593 of the proxy.
     """
 
-    def __init__(self, file: IO[bytes], clock: Clock) -> None:
+    def __init__(self, file: BinaryIO, clock: Clock) -> None:
         self._pcap = PcapWriter(file)
         self._clock = clock
         self._ends: dict[int, tuple[Endpoint, Endpoint]] = {}
