@@ -70,9 +70,11 @@ class Search(Struct, frozen=True, kw_only=True):
             return None
         if self.hint is not None and self.hint > self.held:
             return self.hint
-        is_near = gap <= NEAR or (self.hint is not None and self.held < self.hint + NEAR)
-        if is_near:
+        if gap <= NEAR:
             return self.held + 1
+        if self.hint is not None:  # it was too low: away from it in steps that grow with what it was short of
+            beyond = self.held - self.hint
+            return self.held + (1 if beyond < NEAR else min(beyond, gap // 2))
         return self.held + gap // 2
 
     def after(self, plateau: Plateau) -> "Search":
@@ -81,7 +83,8 @@ class Search(Struct, frozen=True, kw_only=True):
             return replace(self, held=plateau.users, misses=0)
         # Hints that fail again and again lead nowhere: halves are sure.
         misses = self.misses + 1 if self.hint == plateau.users else 0
-        hint = plateau.first_refused if misses < MOST_MISSES else None
+        first = plateau.first_refused
+        hint = None if first is None or misses >= MOST_MISSES else max(first, self.held)
         return replace(self, failed=plateau, hint=hint, misses=misses)
 
     @property

@@ -8,7 +8,7 @@ import msgspec
 from loadgen.capacity.found import Evidence, Reading, Step, judge_plateau, judge_search, moved, reasons_of
 from loadgen.capacity.search import Plateau, Search
 from loadgen.engine import worker
-from loadgen.engine.coordinator import LEAD_S, SHORT_DRAIN_S, STEP_PATIENCE_S, Coordinator
+from loadgen.engine.coordinator import SHORT_DRAIN_S, STEP_PATIENCE_S, Coordinator
 from loadgen.engine.phases import HOLD, MEASURE
 from loadgen.errors import PeerError
 from loadgen.measure import threshold
@@ -18,9 +18,12 @@ from loadgen.measure.threshold import Bounds, Ending
 from loadgen.report.summary import Summary
 from loadgen.workload.limit_set import read_limit_set
 
-LOG_ONS_PER_S: Final = 20.0
+LOG_ONS_PER_S: Final = 40.0
 """Where the campaign says nothing else; the rate of logging off is that of logging on."""
-WATCH_S: Final = 0.5
+AT_A_TIME: Final = 20
+"""So many users log on at a time: who has a part of what he needs may take from others what they need."""
+LEAD_S: Final = 0.05
+WATCH_S: Final = 0.25
 RELEASE_PATIENCE_S: Final = 300.0
 """How long servers may take to release what users had who went: TIME_WAIT lasts up to four minutes."""
 PASSING: Final = frozenset({"request_queue", "worker_recycling"})
@@ -111,10 +114,10 @@ class Climb(Coordinator):
         return until_ns
 
     async def _try(self, users: int) -> Plateau:
-        """Brings so many users in and, if all of them come, holds them for a plateau."""
+        """Brings so many users in, or as many as come before one is refused, and holds them if all came."""
         before = await self._readings()
         self._refusals = []
-        await self._scale(users, lambda: bool(self._refusals))
+        users = await self._bring(users)
         broken: tuple[str, ...] = ()
         generator: tuple[str, ...] = ()
         if not self._refusals and not self._nobody_pending():
@@ -152,7 +155,7 @@ class Climb(Coordinator):
 
     async def _fall_back(self) -> None:
         """Lets those go who are too many, and waits until the servers have released what they had."""
-        await self._scale(self.search.held, lambda: False)
+        await self._scale(self.search.held)
         until_ns = self._clock() + round(RELEASE_PATIENCE_S * 1e9)
         while not (self._stopping.is_set() or await self._is_released() or self._clock() >= until_ns):
             await self._until(lambda: False, WATCH_S)
@@ -163,11 +166,21 @@ class Climb(Coordinator):
             for each in await self._readings()
         )
 
-    async def _scale(self, users: int, is_enough: Callable[[], bool]) -> None:
+    async def _bring(self, users: int) -> int:
+        """Lets users in, few at a time, until one is refused; returns how many there were to be by then."""
+        present = self.search.held
+        while present < users:
+            present = min(users, present + AT_A_TIME)
+            await self._scale(present)
+            if self._refusals or self._stopping.is_set() or not self._nobody_pending():
+                break
+        return present
+
+    async def _scale(self, users: int) -> None:
         per_s = self._campaign.logons_per_s or LOG_ONS_PER_S
         await self._links.call(worker.scale, users, LEAD_S, per_s)
         over_s = self._population.users / per_s
-        await self._until(lambda: is_enough() or self._nobody_pending(), LEAD_S + over_s + STEP_PATIENCE_S)
+        await self._until(self._nobody_pending, LEAD_S + over_s + STEP_PATIENCE_S)
 
     async def _interval(self) -> None:
         await super()._interval()

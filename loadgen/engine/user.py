@@ -258,10 +258,10 @@ class User:
 
     async def _open(self, due_ns: int, *, startup: bool) -> Attempt[None]:
         around = self._around
+        self.state, self._leaving = "logging_on", False
         if wait_ns := around.log_ons.reserve(around.clock()):
             await asyncio.sleep(wait_ns / 1e9)
             due_ns = around.clock()  # the wait is ours, not the target's
-        self.state, self._leaving = "logging_on", False
         self._octets = 0
         self.client = client = around.connect(
             around.account(self.index),

@@ -181,9 +181,9 @@ def stage(clock, population_of):
 def test_it_finds_the_room_there_is_and_names_the_limit(run, stage):
     climb = run(stage.find())
     assert (climb.search.held, climb.search.failed.limit, climb.server) == (40, "ports", "CAS1")
-    assert stage.shards.numbers() == [1, 2, 4, 8, 16, 32, 64, 32, 40, 41, 40]
-    assert climb.evidence.before == Reading(320, 327, 24)
-    assert climb.evidence.after == Reading(320, 327, 25)
+    assert stage.shards.numbers() == [1, 2, 4, 8, 16, 32, 52, 32, 40, 41, 40]
+    assert climb.evidence.before == Reading(320, 327, 12)
+    assert climb.evidence.after == Reading(320, 327, 13)
     assert (climb.evidence.first_error, climb.evidence.user) == (BUSY, 40)
     assert [step.verdict for step in climb.steps] == ["held"] * 6 + ["limit", "held", "limit"]
     assert stage.said[-1] == "41 users: 1 refused: ports"

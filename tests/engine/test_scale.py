@@ -6,6 +6,7 @@ import itertools
 import msgspec
 import pytest
 
+from loadgen.engine.pace import Pace
 from loadgen.engine.phases import MEASURE
 from loadgen.engine.population import LivePopulation, StateCount
 from loadgen.errors import ConnectionLost, HttpRefused
@@ -154,6 +155,20 @@ def test_who_is_called_back_while_he_leaves_comes_back(run, alive, world):
 
     run(main())
     assert [at_s for _, at_s in calls(world, "log_on")] == pytest.approx([0, 3], abs=0.01)
+
+
+def test_who_waits_for_his_turn_to_log_on_is_sent_away_with_the_others(run, alive):
+    async def main():
+        population, around = alive()
+        around.log_ons = Pace(1.0)
+        population.scale(10, 0, 1000.0)
+        await asyncio.sleep(2.5)
+        population.scale(3, around.clock(), 1000.0)
+        await settle(population)
+        await asyncio.sleep(100)
+        return [user.state for user in population.users]
+
+    assert run(main()) == ["logged_on"] * 3 + ["away"] * 7
 
 
 def test_who_was_refused_tries_again_with_the_next_command_or_is_away(run, alive, world):
