@@ -1,0 +1,73 @@
+"""Both connection tables of the white paper and LoadGen's, row by row, out of runs, as the kernel counts."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PATIENCE_S = 100
+USERS = 5
+"""The fewest among whom a message has four recipients."""
+COLUMNS = (
+    "cas_to_stores",
+    "cas_to_dsproxy",
+    "cas_total",
+    "store",
+    "dsproxy",
+    "mailbox_total",
+    "public_store",
+    "directory",
+)
+"""As in facts.md D1."""
+INSIDE = {
+    "outlook2003-online": (0, 0, 0, 1, 0, 1, 1, 1),
+    "outlook2003-cached": (0, 0, 0, 1, 0, 1, 1, 1),
+    "outlook2007-online": (0, 0, 0, 1, 0, 1, 1, 1),
+    "outlook2007-cached": (0, 0, 0, 2, 0, 2, 1, 1),
+    "loadgen-2003-online-inside": (0, 0, 0, 1, 0, 1, 0, 0),
+    "loadgen-2003-cached-inside": (0, 0, 0, 1, 0, 1, 0, 0),
+    "loadgen-2007-online-inside": (0, 0, 0, 1, 0, 1, 0, 0),
+}
+"""RPC over TCP; where the white paper says N/A there is nothing."""
+OUTSIDE = {
+    "outlook2003-online-anywhere": (4, 2, 6, 2, 2, 4, 2, 2),
+    "outlook2003-cached-anywhere": (4, 2, 6, 2, 2, 4, 2, 2),
+    "outlook2007-online-anywhere": (4, 2, 6, 2, 2, 4, 2, 2),
+    "outlook2007-cached-anywhere": (6, 2, 8, 4, 2, 6, 2, 2),
+    "loadgen-2003-online": (2, 0, 2, 2, 0, 2, 0, 0),
+    "loadgen-2003-cached": (2, 0, 2, 2, 0, 2, 0, 0),
+    "loadgen-2007-online": (2, 0, 2, 2, 0, 2, 0, 0),
+}
+"""RPC over HTTP."""
+AT_START_UP = {"outlook2007-cached": 1 / 2, "outlook2003": 1 / 3, "outlook2007-online": 1 / 3, "loadgen": 0}
+"""By how much the connections of clients are more."""
+
+
+@pytest.mark.parametrize(("client", "row"), [*INSIDE.items(), *OUTSIDE.items()])
+def test_each_row_comes_out_of_a_run(client, row, tmp_path):
+    words = ["--group", f"{USERS}:{client}:light", "--ramp", "0s", "--startup-hold", "0s", "--speed", "1440"]
+    words += ["--duration", "1s", "--invalid-lag", "10s", "--invalid-busy", "1", "--out", str(tmp_path)]
+    words += ["--unfinished-per-user", "100"]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "loadgen", "run", *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = tmp_path.iterdir()
+    counted = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["connections"]
+    steady, peak = counted["steady"], counted["peak"]
+    assert [steady[column]["kernel"] for column in COLUMNS] == [USERS * each for each in row]
+    opened, other = "client_to_cas", "client_to_servers"
+    if client in INSIDE:
+        opened, other = other, opened
+    of_clients = row[3] + row[6] + row[7] if client in INSIDE else row[2]
+    assert [steady[opened][party] for party in ("client", "kernel", "mock")] == [USERS * of_clients] * 3
+    assert [steady[other][party] for party in ("client", "kernel", "mock")] == [0] * 3
+    more = next(share for name, share in AT_START_UP.items() if client.startswith(name))
+    assert peak[opened]["kernel"] == round(USERS * of_clients * (1 + more))
+    for cell in (*steady.values(), *peak.values()):
+        assert {cell["kernel"], cell["mock"]} == {cell["expected"]}
