@@ -89,7 +89,7 @@ class SambaServer:
             return False
         return True
 
-    def connect(self) -> socket.socket:
+    def connect(self, port: int = PORT) -> socket.socket:
         """A connection to it, made by a thread that enters its network."""
         made: list[socket.socket | OSError] = []
 
@@ -97,7 +97,7 @@ class SambaServer:
             with self._network.open("rb") as network:
                 assert ctypes.CDLL(None).setns(network.fileno(), _NEW_NETWORK) == 0
             try:
-                made.append(socket.create_connection(("127.0.0.1", PORT), timeout=_STOP_S))
+                made.append(socket.create_connection(("127.0.0.1", port), timeout=_STOP_S))
             except OSError as error:
                 made.append(error)
 
