@@ -160,7 +160,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     limit_results: tuple[LimitResult, ...] = ()
     exit_code: int = threshold.EXIT_BUG
     measured_s: float
-    """Real seconds of the measured phase so far."""
+    """Real seconds of the measured phase so far, pauses apart."""
+    paused_s: float = 0.0
+    """Real seconds for which the schedule stood, on somebody's command."""
+    stopped_by: str = ""
+    """Who ended the run before its time, if it was a good end; "" if nobody did."""
     users: Users
     limits: tuple[LimitHit, ...] = ()
     operations: dict[str, Operation]
@@ -188,6 +192,7 @@ def summarise(
     refused_by_limit: Mapping[str, int] | None = None,
     worst: Mapping[Threshold, Worst] | None = None,
     limit_check: LimitCheck | None = None,
+    paused_s: float = 0.0,
     ending: Ending | None = None,
 ) -> Summary:
     """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``.
@@ -198,6 +203,8 @@ def summarise(
     summary = Summary(
         campaign=campaign.name,
         measured_s=measured_s,
+        paused_s=paused_s,
+        stopped_by=ending.stopped if ending is not None else "",
         users=Users(
             planned=population.users,
             logged_on_peak=totals.users_logged_on_peak,
@@ -222,11 +229,26 @@ def summarise(
         generator=_generator(population, totals),
         unexpected_deliveries=unexpected_deliveries,
     )
+    uncounted = _uncounted(peak, steady)
+    ending = msgspec.structs.replace(ending or Ending(), uncounted=tuple(uncounted.get("mock", ())))
+    told = warnings.of(
+        msgspec.to_builtins(summary), campaign, uncounted.get("kernel", ()), totals.events_dropped
+    )
+    summary = msgspec.structs.replace(summary, warnings=tuple(told))
+    return _judged(summary, campaign, ending, worst or {}, limit_check)
+
+
+def _judged(
+    summary: Summary,
+    campaign: Campaign,
+    ending: Ending,
+    worst: Mapping[Threshold, Worst],
+    limit_check: LimitCheck | None,
+) -> Summary:
+    """The summary with its verdict, and how each threshold and limit fared."""
     bounds = Bounds(campaign.invalid_lag * 1000, campaign.invalid_busy, campaign.invalid_use)
     thresholds = threshold.parse_all(campaign.threshold)
     document = msgspec.to_builtins(summary)
-    uncounted = _uncounted(peak, steady)
-    ending = msgspec.structs.replace(ending or Ending(), uncounted=tuple(uncounted.get("mock", ())))
     of_set = limit_check.limit_set.thresholds if limit_check else ()
     limit_results = limit_check.results() if limit_check else ()
     checks = [each.check(document, worst) for each in (*thresholds, *of_set)]
@@ -241,7 +263,6 @@ def summarise(
         thresholds=tuple(checks),
         limit_set=limit_check.limit_set.name if limit_check else "",
         limit_results=limit_results,
-        warnings=tuple(warnings.of(document, campaign, uncounted.get("kernel", ()), totals.events_dropped)),
     )
 
 
