@@ -22,17 +22,17 @@ DialectName: TypeAlias = Literal["exchange2007", "gromox"]
 
 
 class Naming(Struct, frozen=True):
-    """What users and servers are called.
+    r"""What users and servers are called.
 
     ``common_name`` is a format string for the last part of a user's DN: of ``alias``, and of ``number``,
     which is the user's number from 1 as 8 hexadecimal digits, lowest byte first. With ``own_servers`` each
-    user's server has a name of its own, ``<GUID>@<domain>``. With ``full_logon_names`` users log on with
-    their mail address and nothing less.
+    user's server has a name of its own, ``<GUID>@<domain>``. Without ``domain_names`` nobody logs on as
+    ``DOMAIN\name``.
     """
 
     common_name: str = "{alias}"
     own_servers: bool = False
-    full_logon_names: bool = False
+    domain_names: bool = True
 
 
 class HttpManners(Struct, frozen=True):
@@ -83,10 +83,10 @@ class RpcManners(Struct, frozen=True):
     With ``one_context`` only the first presentation context of a bind counts, in whatever transfer syntax.
     ``trailer`` follows the results of a bind. With ``fixed_fragment`` clients may send ``max_fragment`` bytes
     whatever they offer. A call before the bind is answered with ``unbound``, or ends the connection if that
-    is None. With ``cancel_clears`` a CO_CANCEL takes all presentation contexts. With ``shared_handles``
-    context handles are good on each connection, and outlive them. With ``basic_alone`` RPC security needs a
-    password, which HTTP Basic has brought. ``http_user``: who logged on at HTTP is whose calls without
-    security are.
+    is None. With ``bare_faults`` these name neither context nor length, nor whether the call was carried out.
+    With ``cancel_clears`` a CO_CANCEL takes all presentation contexts. With ``shared_handles`` context
+    handles are good on each connection, and outlive them. With ``basic_alone`` RPC security needs a password,
+    which HTTP Basic has brought. ``http_user``: who logged on at HTTP is whose calls without security are.
     """
 
     max_fragment: int = 5840
@@ -96,7 +96,7 @@ class RpcManners(Struct, frozen=True):
     handle_attributes: int = 0
     opnum_out_of_range: int = 0x1C010002
     unknown_context: int = 0x1C00001C
-    fault_names_context: bool = True
+    bare_faults: bool = False
     unbound: int | None = None
     cancel_clears: bool = False
     shared_handles: bool = False
@@ -148,7 +148,7 @@ _REQUEST_TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\
 DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "exchange2007": Dialect(),
     "gromox": Dialect(
-        naming=Naming(common_name="01000000{number}-{alias}", own_servers=True, full_logon_names=True),
+        naming=Naming(common_name="01000000{number}-{alias}", own_servers=True, domain_names=False),
         http=HttpManners(
             exact_paths=True,
             expects_continue=False,
@@ -177,7 +177,7 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
             handle_attributes=2,
             opnum_out_of_range=0x6F7,
             unknown_context=0x1C010003,
-            fault_names_context=False,
+            bare_faults=True,
             unbound=5,
             cancel_clears=True,
             shared_handles=True,

@@ -118,9 +118,10 @@ class Directory:
 
     def by_logon_name(self, name: str) -> Entry | None:
         r"""The user who logs on as ``alias``, ``DOMAIN\alias`` or with the mail address."""
-        if "@" in name or self.organisation.naming.full_logon_names:
+        if "@" in name:
             return self.by_smtp(name)
-        return self.by_alias(name.rpartition("\\")[2])
+        domain, _, alias = name.rpartition("\\")
+        return self.by_alias(alias) if not domain or self.organisation.naming.domain_names else None
 
     def server_by_dn(self, dn: str) -> Server | None:
         """The server with this distinguished name."""

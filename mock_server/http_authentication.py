@@ -57,7 +57,12 @@ class HttpPolicy:
         self.banned: dict[str, float] = {}
         """Users who are refused whatever they show, and until when."""
         self._names = {"negotiate": "Negotiate", "ntlm": manners.ntlm}
-        self._schemes = {self._names[scheme].lower(): scheme for scheme in schemes if scheme in self._names}
+        self._schemes = {
+            name: scheme
+            for scheme in schemes
+            if scheme in self._names
+            for name in (scheme, self.name(scheme).lower())
+        }
 
     @property
     def accounts(self) -> Accounts:

@@ -270,7 +270,8 @@ class HttpConnection:
         """Answer, and keep the connection if the request's body is sure to come and small enough to skip."""
         size = headers.content_length
         skippable = size == 0 or (size <= _LARGEST_DISCARDED and not headers.expects_continue)
-        if self._manners.hears_out and (status == 400 or headers.value(b"authorization") is None):
+        nobody = status == 401 and headers.value(b"authorization") is None
+        if self._manners.hears_out and (status == 400 or nobody):
             skippable = False
         keep = headers.keep_alive and skippable
         self._to_discard = size if keep else 0

@@ -384,8 +384,10 @@ class Association:
 
     def _fault(self, call_id: int, context_id: int, status: int, flags: int = 0) -> None:
         self._statistics.faults += 1
-        named = context_id if self._manners.fault_names_context else 0
-        self._transmit(Fault(call_id, named, status, WHOLE | flags))
+        if self._manners.bare_faults:
+            self._transmit(Fault(call_id, 0, status, alloc_hint=0))
+        else:
+            self._transmit(Fault(call_id, context_id, status, WHOLE | flags))
 
     def _break(self, request: Request, problem: str) -> NoReturn:
         """The protocol was broken: the client is told so, and then the connection ends."""
