@@ -113,3 +113,18 @@ def test_what_nobody_wants_need_not_be_kept():
     assert found.wants(COUNTER.upper())
     assert not found.wants(r"\Other\Counter")
     assert not found.wants("no path")
+
+
+def test_a_plateau_is_judged_by_what_comes_in_it_alone():
+    whole = LimitCheck(LimitSet(limits=(limit(), limit("max", during="measured"))))
+    whole.add(CounterSample(0, "MBX1", COUNTER, 90))
+    first = whole.from_now_on()
+    whole.add(CounterSample(5, "MBX1", COUNTER, 40))
+    second = whole.from_now_on()
+    for time_s in (10, 15):
+        whole.add(CounterSample(time_s, "MBX1", COUNTER, 20))
+    assert [[each.measured for each in check.results()] for check in (whole, first, second)] == [
+        [42.5, None],
+        [40, 40],
+        [20, 20],
+    ]
