@@ -3,7 +3,8 @@
 A second is like the one before it: a stall, a burst, a full queue last. Drawing single operations, or single
 seconds, would take them for independent and promise far more than was measured. Blocks are as long as
 intervals are alike (the rule of Politis and White, 2004, as corrected in 2009 by Patton, Politis and White,
-for circular blocks), and never shorter than three seconds.
+for circular blocks), and never shorter than three seconds; what hangs together for longer than a block is
+estimated from the covariances of intervals, and added.
 """
 
 import math
@@ -68,6 +69,8 @@ class _Blocks(NamedTuple):
     length: int
     """Intervals in a block."""
     interval_s: float
+    missed: float = 1.0
+    """How many times larger the variance is than such blocks can show."""
 
     @property
     def number(self) -> float:
@@ -78,11 +81,12 @@ class _Blocks(NamedTuple):
         return self.number >= FEWEST_BLOCKS
 
     def estimate(self, value: float, drawn: Floats, samples: int) -> Estimate:
-        """The estimate whose error the drawings tell: from k blocks, they vary by (k - 1) / k too little."""
+        """The estimate whose error the drawings tell: from k blocks, their variance is (k - 1) / k of it."""
         known = drawn[drawn > 0]
         error = 0.0
         if len(known) > 1:
-            error = float(np.log(known).std(ddof=1)) * math.sqrt(self.number / (self.number - 1))
+            correction = self.missed * self.number / (self.number - 1)
+            error = float(np.log(known).std(ddof=1)) * math.sqrt(correction)
         block_s = self.length * self.interval_s
         return Estimate(value, math.hypot(error, _RESOLUTION), self.number, block_s, samples)
 
@@ -99,24 +103,20 @@ class Resampler:
         """Estimates of percentiles, or the mean, of one tag; None where the run is too short for any."""
         total = times.counts.sum(axis=0)[None, :]
         values = [float(_statistic(total, times.values_ms, each)[0]) for each in statistics]
-        length = max(
-            _block_length(_influence(times, value, each), times.interval_s)
-            for value, each in zip(values, statistics, strict=True)
-        )
-        blocks = _Blocks(len(times.counts), length, times.interval_s)
+        pairs = list(zip(values, statistics, strict=True))
+        blocks = _blocks_for([_influence(times, value, each) for value, each in pairs], times.interval_s)
         if not blocks.are_enough:
             return [None] * len(values)
         counts = self._weights(blocks) @ times.counts
         return [
             blocks.estimate(value, _statistic(counts, times.values_ms, each), times.samples)
-            for value, each in zip(values, statistics, strict=True)
+            for value, each in pairs
         ]
 
     def rate(self, rate: Rate) -> Estimate | None:
         """The estimate of a rate per second; None if the run is too short for any, or nothing was done."""
         done, value = float(rate.counts.sum()), rate.per_s
-        length = _block_length(rate.counts - value * rate.lengths_s, rate.interval_s)
-        blocks = _Blocks(len(rate.counts), length, rate.interval_s)
+        blocks = _blocks_for([rate.counts - value * rate.lengths_s], rate.interval_s)
         if not done or not blocks.are_enough:
             return None
         weights = self._weights(blocks)
@@ -187,38 +187,61 @@ def _influence(times: Times, value: float, statistic: Statistic) -> Floats:
     return exceeding
 
 
-def _block_length(series: Floats, interval_s: float) -> int:
-    """How many intervals make a block: as many as are alike, and three seconds at least."""
+def _blocks_for(series: Sequence[Floats], interval_s: float) -> _Blocks:
+    """Blocks as long as intervals are alike, three seconds at least; enough for each of several series."""
     shortest = max(1, math.ceil(SHORTEST_BLOCK_S / interval_s - _TIMER_SHARE))
-    rows = len(series)
+    rows = len(series[0])
     if rows < FEWEST_BLOCKS * shortest:
-        return shortest
+        return _Blocks(rows, shortest, interval_s)
     longest = max(shortest, rows // (2 * FEWEST_BLOCKS))
-    return min(longest, max(shortest, math.ceil(_alike(series))))
+    found = [_Likeness.of(each) for each in series]
+    length = max(min(longest, max(shortest, math.ceil(each.block_length))) for each in found)
+    return _Blocks(rows, length, interval_s, max(each.missed_by(length) for each in found))
 
 
-def _alike(series: Floats) -> float:
-    """The length of circular blocks that gives the best estimate of a variance."""
-    rows = len(series)
-    centred = series - series.mean()
-    variance = float(centred @ centred) / rows
-    if variance <= 0:
-        return 1.0
-    tested = max(5, math.ceil(math.sqrt(math.log10(rows))))
-    furthest = min(rows - 1, math.ceil(math.sqrt(rows)) + tested)
-    covariances = np.array(
-        [float(centred[lag:] @ centred[: rows - lag]) / rows for lag in range(furthest + 1)]
-    )
-    small = np.abs(covariances[1:] / variance) < _SIGNIFICANT * math.sqrt(math.log10(rows) / rows)
-    reach = min(2 * max(1, _first_run(small, tested)), furthest)
-    lags = np.arange(-reach, reach + 1)
-    window = np.minimum(1.0, 2 * (1 - np.abs(lags) / reach))
-    weighted = window * covariances[np.abs(lags)]
-    spectrum = float(weighted.sum())
-    if spectrum <= 0:
-        return 1.0
-    slope = float((np.abs(lags) * weighted).sum())
-    return float((1.5 * slope**2 / spectrum**2 * rows) ** (1 / 3))
+class _Likeness(NamedTuple):
+    """How alike the intervals of a series are."""
+
+    rows: int
+    covariances: Floats
+    """By distance in intervals, from 0 on, tapered towards the distance from which there is none."""
+
+    @classmethod
+    def of(cls, series: Floats) -> "_Likeness":
+        """Covariances count up to twice the distance from which several in a row are small."""
+        rows = len(series)
+        centred = series - series.mean()
+        tested = max(5, math.ceil(math.sqrt(math.log10(rows))))
+        furthest = min(rows - 1, math.ceil(math.sqrt(rows)) + tested)
+        sums = [float(centred[lag:] @ centred[: rows - lag]) for lag in range(furthest + 1)]
+        covariances = np.array(sums) / rows
+        if covariances[0] <= 0:
+            return cls(rows, np.zeros(1))
+        bound = _SIGNIFICANT * math.sqrt(math.log10(rows) / rows)
+        small = np.abs(covariances[1:] / covariances[0]) < bound
+        reach = min(2 * max(1, _first_run(small, tested)), furthest)
+        taper = np.minimum(1.0, 2 * (1 - np.arange(reach + 1) / reach))
+        return cls(rows, taper * covariances[: reach + 1])
+
+    @property
+    def block_length(self) -> float:
+        """The length of circular blocks that gives the best estimate of a variance."""
+        whole = self._seen_within(math.inf)
+        if whole <= 0:
+            return 1.0
+        slope = 2 * float(np.arange(len(self.covariances)) @ self.covariances)
+        return float((1.5 * slope**2 / whole**2 * self.rows) ** (1 / 3))
+
+    def missed_by(self, length: int) -> float:
+        """How many times larger the variance is than blocks of this length show; 1 if they show it all."""
+        seen = self._seen_within(length)
+        return max(1.0, self._seen_within(math.inf) / seen) if seen > 0 else 1.0
+
+    def _seen_within(self, length: float) -> float:
+        """The part of the variance of a sum that intervals in blocks of this length have in common."""
+        weights = 2 * np.maximum(0.0, 1 - np.arange(len(self.covariances)) / length)
+        weights[0] = 1.0
+        return float(weights @ self.covariances)
 
 
 def _first_run(small: NDArray[np.bool_], wanted: int) -> int:

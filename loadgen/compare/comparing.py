@@ -159,12 +159,12 @@ def _conditions(
 def _condition(
     condition: Condition, baseline: Source, source: Source, finding: Finding | None
 ) -> ConditionResult:
-    """A change has to be beyond noise, where that can be said at all; what was not measured fails."""
+    """A change has to be beyond noise, where that can be said at all; what a run has not measured fails."""
     measured = condition.measured(baseline.values, source.values)
     if measured is None:
-        return ConditionResult(
-            text=str(condition), label=source.label, met=True, why="it was not measured on both sides"
-        )
+        met = source.kind == "run"
+        why = "it was not measured on both sides" if met else f"{source.kind}s say nothing of it"
+        return ConditionResult(text=str(condition), label=source.label, met=met, why=why)
     met, why = condition.is_met_by(measured), f"it is {condition.said(measured)}"
     if met and finding is not None and finding.needed:
         met, why = False, f"{why}, and there is too little data to tell: {finding.needed}"
