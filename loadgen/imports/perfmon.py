@@ -238,10 +238,7 @@ def import_perfmon(
         with target.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(counters.HEADER)
-            for sample in log.samples():
-                writer.writerows(counters.rows((sample,)))
-                figures.setdefault((sample.server, sample.counter), _Figures()).add(sample.value)
-                each(sample)
+            writer.writerows(counters.rows(_noted(log.samples(), figures, each)))
     except OSError as error:
         raise ProfileError(f"{target}: {error.strerror}") from None
     return Imported(
@@ -253,6 +250,20 @@ def import_perfmon(
         counters=tuple(found.told(*key) for key, found in figures.items()),
         notes=tuple(log.notes),
     )
+
+
+def _noted(
+    samples: Iterable[CounterSample],
+    figures: dict[tuple[str, str], _Figures],
+    each: Callable[[CounterSample], None],
+) -> Iterator[CounterSample]:
+    for sample in samples:
+        key = (sample.server, sample.counter)
+        if key not in figures:
+            figures[key] = _Figures()
+        figures[key].add(sample.value)
+        each(sample)
+        yield sample
 
 
 def _encoding(path: Path) -> str:
