@@ -85,7 +85,7 @@ CASES = {
     "window_out_of_range": [("rts_store", RemoteProtocolError("ReceiveWindowSize 1"))],
     "timeout_out_of_range": [("rts_store", RemoteProtocolError("ConnectionTimeout 7 ms"))],
     "corrupted_signature": [
-        ("mailbox", RemoteProtocolError("the answer to call 2: the signature is wrong")),
+        ("mailbox", RemoteProtocolError("the answer to call 2: the server's signature is wrong: no")),
         ("mailbox", RemoteProtocolError("the answer to call 2 is not signed")),
     ],
     "rts_error": [

@@ -128,3 +128,49 @@ async def test_what_does_not_work_is_told_in_words(serve, monkeypatch):
     with pytest.raises(TimedOut, match=r"no answer within 0\.05 s"):
         await fetch.post(await serve(never), b"")
     done.set()
+
+
+async def test_a_refused_password_is_not_tried_by_another_scheme(serve):
+    said = []
+
+    async def handler(request):
+        said.append(request.headers["Authorization"].partition(" ")[0])
+        challenges = [("WWW-Authenticate", 'Basic realm="r"'), ("WWW-Authenticate", "NTLM")]
+        return web.Response(status=401, headers=challenges)
+
+    answer = await HttpFetch(ANN, auth=("basic", "ntlm")).post(await serve(handler), b"")
+    assert (answer.status, said) == (401, ["Basic"])
+
+
+async def test_a_tap_hears_each_exchange(serve):
+    async def handler(request):
+        return web.Response(text="yes", headers={"X-Seen": "1"})
+
+    heard = []
+    fetch = HttpFetch(ANN, auth=("basic",), tap=lambda tapped, what, data: heard.append((tapped, what, data)))
+    url = await serve(handler)
+    await fetch.post(f"{url}/x?y", b"body")
+    assert [what for _, what, _ in heard] == ["opened", "sent", "received", "closed"]
+    (tapped,) = {tapped for tapped, *_ in heard}
+    assert (tapped.channel, tapped.remote, tapped.tls) == ("HTTP", (ADDRESS, int(url[-5:])), False)
+    _, (_, _, sent), (_, _, received), _ = heard
+    assert sent.startswith(b"POST /x?y HTTP/1.1\r\n")
+    assert sent.endswith(b"Content-Length: 4\r\n\r\nbody")
+    assert b"X-Seen: 1\r\n" in received
+    assert received.endswith(b"Content-Length: 3\r\n\r\nyes")
+
+
+async def test_where_a_name_leads_is_not_made_up_in_a_tap(serve):
+    async def handler(request):
+        return web.Response()
+
+    heard = []
+    fetch = HttpFetch(
+        ANN,
+        auth=("basic",),
+        addresses={"mail.example.test": (ADDRESS,)},
+        tap=lambda tapped, what, _: heard.append(tapped.remote),
+    )
+    port = (await serve(handler)).rpartition(":")[2]
+    await fetch.post(f"http://mail.example.test:{port}", b"")
+    assert heard[0] == ("0.0.0.0", int(port))

@@ -1,15 +1,21 @@
 """``loadgen check`` against a mock organisation: well, and with one thing wrong at a time."""
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from loadgen.check.checkup import check as take_check
 from loadgen.check.result import STEPS
+from loadgen.check.subject import Subject
+from loadgen.client.transport import ConnectionOptions
+from loadgen.trace.tracer import Tracer
 from tests.end_to_end.mock_organisation import running_mock
 from tests.oracle.tshark import needs_tshark
 
@@ -171,6 +177,54 @@ def test_a_distinguished_name_that_is_nobodys(mock, tmp_path):
     options = ("--users-file", str(users), "--autodiscover", "off")
     found = failed(result_of(f"http://{cas.address}:{cas.port}", *options))
     assert (found["directory"], found["mailbox"]) == ("wrong_dn", "unknown_user")
+
+
+RESPONSE = b"\5\0\2\3"
+
+
+@asynccontextmanager
+async def corrupting(mock):
+    """The port of a wire that turns the last bit of each answer around."""
+    address, tasks = mock.base_address.removesuffix(".0") + ".210", []
+
+    async def pump(source, target, *, corrupt):
+        while data := await source.read(1 << 16):
+            spoilt = data[:-1] + bytes((data[-1] ^ 1,))
+            target.write(spoilt if corrupt and data.startswith(RESPONSE) else data)
+
+    async def serve(reader, writer):
+        tasks.append(asyncio.current_task())
+        from_server, to_server = await asyncio.open_connection(mock.host, mock.port)
+        ways = pump(reader, to_server, corrupt=False), pump(from_server, writer, corrupt=True)
+        pumps = [asyncio.create_task(way) for way in ways]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, to_server):
+            end.transport.abort()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    server = await asyncio.start_server(serve, address, 0)
+    yield address, server.sockets[0].getsockname()[1]
+    server.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("level", ["integrity", "privacy"])
+async def test_an_answer_that_was_changed_on_the_way(mock, level):
+    async with corrupting(mock) as (host, port):
+        subject = Subject(
+            target="a wire",
+            host=host,
+            port=port,
+            tls=False,
+            account=mock.account(0),
+            options=ConnectionOptions(rpc_security=level),
+            dialect="mock",
+            autodiscover="off",
+        )
+        result = await take_check(subject, Tracer())
+    failures = {step.name: step.failure for step in result.steps if step.outcome == "failed"}
+    assert set(failures.values()) == {"corrupted_signature"}
+    assert {"referral", "directory", "mailbox", "public_folders"} == {*failures}
 
 
 @pytest.mark.parametrize(
