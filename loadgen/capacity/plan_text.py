@@ -68,7 +68,7 @@ def _connections(plan: Plan) -> Table:
     found = table("steady", "start-up", "LoadGen's view")
     for column, pair in plan.connections.items():
         seen = plan.as_loadgen.connections[column]
-        if pair.startup or column != SELDOM:
+        if pair.startup or column not in SELDOM:
             found.add_row(COLUMN_TITLES[column], f"{pair.steady:,}", f"{pair.startup:,}", f"{seen:,}")
     return found
 
