@@ -40,9 +40,13 @@ def read_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def asked_metrics(metrics: Iterable[str], conditions: Iterable[Condition]) -> tuple[str, ...]:
-    """What is asked: the metrics given and those of changes to fail on; if neither, the default."""
+    """What is asked: the metrics given and those of changes to fail on; if neither, the default.
+
+    Raises :class:`~loadgen.errors.ProfileError` for what can't be asked.
+    """
+    given = (parse_metric(path).path for path in metrics)
     changes = (each.path for each in conditions if each.is_change and metric_of(each.path) is not None)
-    return tuple(dict.fromkeys((*metrics, *changes))) or (DEFAULT_METRIC,)
+    return tuple(dict.fromkeys((*given, *changes))) or (DEFAULT_METRIC,)
 
 
 def compare(sources: Sequence[Source], rules: Rules, conditions: Sequence[Condition] = ()) -> Comparison:

@@ -130,7 +130,7 @@ def findings(
         for metric in metrics
         for label, estimator in zip(labels[1:], estimators[1:], strict=True)
     ]
-    pairs = [pair for pair in pairs if pair.baseline or pair.value or pair.metric.path in rules.metrics]
+    pairs = [pair for pair in pairs if pair.value or pair.metric.path in rules.metrics]
     told = [pair.ratio for pair in pairs if pair.ratio is not None]
     alphas = iter(holm([ratio.p for ratio in told], 1 - rules.confidence))
     found = []
