@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 
-from loadgen.engine.tally import Progress
+from loadgen.engine.progress import Progress
 from loadgen.report.layout import safe
 
 PLAIN_EVERY_S: Final = 5.0

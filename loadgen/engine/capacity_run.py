@@ -12,8 +12,8 @@ from loadgen.capacity.found import Capacity, Mix, Planned, compare, stopped_by
 from loadgen.capacity.search import Search
 from loadgen.engine.climb import LOG_ONS_PER_S, Aim, Climb
 from loadgen.engine.coordinator import Coordinator
+from loadgen.engine.progress import Progress
 from loadgen.engine.run import Finished, run
-from loadgen.engine.tally import Progress
 from loadgen.engine.target import accounts_at_hand
 from loadgen.errors import ProfileError
 from loadgen.measure.store import write_json

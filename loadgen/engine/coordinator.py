@@ -2,20 +2,24 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from loadgen.engine import worker
+from loadgen.engine.control import Answer, Command, ControlRefused
 from loadgen.engine.counter_log import CounterLog
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import ShardLinks
 from loadgen.engine.live_shard import ShardReport
-from loadgen.engine.phases import DRAIN, HOLD, LOG_OFF, MEASURE, RAMP, STARTUP, WARMUP
-from loadgen.engine.tally import Progress, Tally
+from loadgen.engine.phases import DRAIN, HOLD, LOG_OFF, MEASURE, PAUSE, RAMP, STARTUP, WARMUP
+from loadgen.engine.progress import Progress
+from loadgen.engine.standing_clock import StandingClock
+from loadgen.engine.tally import Tally
 from loadgen.errors import LoadgenError
 from loadgen.measure.scrape import Scraper
 from loadgen.measure.threshold import Ending
@@ -31,8 +35,18 @@ DRAIN_S: Final = 30.0
 SHORT_DRAIN_S: Final = 5.0
 LOG_OFF_PATIENCE_S: Final = 30.0
 LOG_OFFS_PER_S: Final = 100
+SCALED_PER_S: Final = 20.0
+"""How many users come or go a second, on command, if neither the campaign nor its ramp says."""
 
 InThread = Callable[..., Awaitable[object]]
+
+
+class Request(NamedTuple):
+    """A command on its way to be obeyed."""
+
+    command: Command
+    by: str
+    answer: asyncio.Future[Answer]
 
 
 class Coordinator:
@@ -72,8 +86,18 @@ class Coordinator:
         self._counter_log = counter_log
         self._clock = clock
         self._in_thread = in_thread
+        self._time = StandingClock(clock)
+        """The schedule's time."""
+        self._phase = ""
+        self._phase_ends_ns: int | None = None
+        self._paused: tuple[str, int | None] = ("", None)
+        """The phase within which there is a pause, and when that ends by the schedule."""
         self._stopping = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._requests: deque[Request] = deque()
         self._task: asyncio.Task[object] | None = None
+        self._progress: Progress | None = None
+        self._is_over = False
         self._reports: list[ShardReport] = []
         self._lost: set[int] = set()
         self.ending = Ending()
@@ -84,6 +108,20 @@ class Coordinator:
         if self.ending.interrupted and self._task is not None:
             self._task.cancel()
         self._stop(interrupted=True)
+
+    async def obey(self, command: Command, by: str) -> Answer:
+        """Does what is asked for, between two intervals; ``by`` says who asks, for ``events.jsonl``.
+
+        That it could not be done now is an answer, too.
+        """
+        if command.command == "status":
+            return Answer(ok=True, text=self._phase, status=self._progress)
+        if self._is_over:
+            return Answer(ok=False, text="the run is over")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._requests.append(Request(command, by, answer))
+        self._wake.set()
+        return await answer
 
     def judged(self, summary: Summary) -> Summary:
         """The summary with the verdict of this kind of run."""
@@ -105,6 +143,8 @@ class Coordinator:
         except LoadgenError as error:
             self._stop(broken=(*self.ending.broken, str(error)))
         finally:
+            self._is_over = True
+            self._refuse_requests()
             self._links.release()
 
     async def _first_user_is_in(self) -> bool:
@@ -126,8 +166,11 @@ class Coordinator:
             await phase()
             if self._stopping.is_set():
                 break
+        if self.ending.stopped:
+            await self._links.call(worker.cut_short)
+            self._tally.cut_short()
         # The mail of users who died with their worker never comes.
-        is_cut_short = self._stopping.is_set() or self._lost
+        is_cut_short = self._is_in_haste or self._lost
         await self._drain(SHORT_DRAIN_S if is_cut_short else DRAIN_S)
 
     async def _ramp(self) -> None:
@@ -145,7 +188,7 @@ class Coordinator:
         campaign = self._campaign
         lead_s = LEAD_S + campaign.warmup
         await self._enter(WARMUP, lead_s)
-        from_ns = self._clock() + round(lead_s * 1e9)
+        from_ns = self._time() + round(lead_s * 1e9)
         until_ns = from_ns + round(campaign.duration_s * 1e9)
         self._tally.measure_between(from_ns, until_ns)
         await self._links.call(worker.begin_day, lead_s, campaign.duration_s)
@@ -156,7 +199,7 @@ class Coordinator:
 
     async def _hold(self) -> None:
         await self._enter(HOLD, float(self._campaign.hold))
-        await self._until_ns(self._clock() + round(self._campaign.hold * 1e9))
+        await self._until_ns(self._time() + round(self._campaign.hold * 1e9))
 
     async def _drain(self, limit_s: float) -> None:
         await self._enter(DRAIN, None)
@@ -166,12 +209,84 @@ class Coordinator:
         over_s = self._population.users / LOG_OFFS_PER_S
         await self._enter(LOG_OFF, over_s)
         await self._links.call(worker.log_off, over_s)
-        patience_s = SHORT_DRAIN_S if self._stopping.is_set() else LOG_OFF_PATIENCE_S
+        patience_s = SHORT_DRAIN_S if self._is_in_haste else LOG_OFF_PATIENCE_S
         await self._until(self._nobody_pending, over_s + patience_s, even_if_stopping=True)
 
+    @property
+    def _is_in_haste(self) -> bool:
+        """Whether the run ends for a reason that leaves no time to end in."""
+        return self._stopping.is_set() and (not self.ending.stopped or self.ending.interrupted)
+
     async def _enter(self, phase: str, length_s: float | None) -> None:
+        """Begins a phase. A pause ends with the next one, last of all here: so no shard ends before us."""
+        if phase == PAUSE:
+            self._time.stop()
         await self._links.call(worker.enter, phase)
         self._tally.enter(phase, length_s)
+        if phase != PAUSE:
+            self._time.go()
+        self._phase = phase
+        self._phase_ends_ns = None if length_s is None else self._time() + round(length_s * 1e9)
+
+    async def _serve_requests(self) -> None:
+        while self._requests:
+            command, by, answer = self._requests.popleft()
+            try:
+                text, is_done = await self._do(command, by), True
+            except ControlRefused as refusal:
+                text, is_done = str(refusal), False
+            self._tally.event("control", f"{command}: {text}", by)
+            if not answer.done():
+                answer.set_result(Answer(ok=is_done, text=text, status=self._tally.progress))
+
+    def _refuse_requests(self) -> None:
+        for request in self._requests:
+            if not request.answer.done():
+                request.answer.set_result(Answer(ok=False, text="the run is over"))
+        self._requests.clear()
+
+    async def _do(self, command: Command, by: str) -> str:
+        """Obeys, and says what that means; raises :class:`ControlRefused`."""
+        if self._stopping.is_set():
+            raise ControlRefused("the run is ending")
+        match command.command:
+            case "pause":
+                return await self._halt()
+            case "resume":
+                return await self._go_on()
+            case "scale":
+                return await self._bring_to(command.users)
+        self._stop(stopped=by)
+        return "the run ends in good order; what it has measured is judged"
+
+    async def _halt(self) -> str:
+        if self._phase == PAUSE:
+            raise ControlRefused("paused already")
+        if self._phase not in (WARMUP, MEASURE):
+            raise ControlRefused(f"nothing to pause in {self._phase}: only {WARMUP} and {MEASURE} have work")
+        self._paused = self._phase, self._phase_ends_ns
+        await self._enter(PAUSE, None)
+        return "nothing more falls due; connections stay"
+
+    async def _go_on(self) -> str:
+        if self._phase != PAUSE:
+            raise ControlRefused("not paused")
+        phase, ends_ns = self._paused
+        await self._enter(phase, None if ends_ns is None else (ends_ns - self._time()) / 1e9)
+        return f"{phase} goes on"
+
+    async def _bring_to(self, users: int | None) -> str:
+        planned = self._population.users
+        if users is None or not 1 <= users <= planned:
+            raise ControlRefused(f"give a number of users, from 1 to the {planned:,} of the campaign")
+        if self._phase not in (WARMUP, MEASURE, PAUSE, HOLD):
+            raise ControlRefused(f"not in {self._phase}: users come and go as the run has it")
+        per_s = self._campaign.logons_per_s or (
+            planned / self._campaign.ramp if self._campaign.ramp else SCALED_PER_S
+        )
+        await self._links.call(worker.scale, users, LEAD_S, per_s)
+        self._tally.scale(users)
+        return f"to {users:,} of {planned:,} users, {per_s:,.3g} a second"
 
     async def _barrier(self, moment: str) -> None:
         if self._stopping.is_set():
@@ -182,26 +297,29 @@ class Coordinator:
             self._tally.event("not_counted", f"{party} at {moment}: {problem}")
 
     async def _until_ns(self, at_ns: int) -> None:
-        await self._until(lambda: self._clock() >= at_ns, (at_ns - self._clock()) / 1e9)
+        """Until a time of the schedule."""
+        await self._until(lambda: self._time() >= at_ns, (at_ns - self._time()) / 1e9)
 
     async def _until(
         self, done: Callable[[], bool], limit_s: float, *, even_if_stopping: bool = False
     ) -> None:
         """Ends an interval again and again until ``done``, the limit, or the end of the run."""
-        deadline_ns = self._clock() + round(limit_s * 1e9)
+        deadline_ns = self._time() + round(limit_s * 1e9)
         while True:
             await self._interval()
-            left_s = (deadline_ns - self._clock()) / 1e9
+            await self._serve_requests()
+            left_s = (deadline_ns - self._time()) / 1e9
             if done() or left_s <= 0 or not self._links.alive:
                 return
             if self._stopping.is_set() and not even_if_stopping:
                 return
-            pause = asyncio.sleep if even_if_stopping else self._pause
-            await pause(min(self.interval_s, left_s))
+            await self._rest(self.interval_s if self._time.stands else min(self.interval_s, left_s))
 
-    async def _pause(self, seconds: float) -> None:
+    async def _rest(self, seconds: float) -> None:
+        """Until the interval is over, or sooner if somebody wants something."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
 
     async def _interval(self) -> None:
         """Collects what all shards have to say, writes it down, and looks whether the run can go on."""
@@ -213,7 +331,8 @@ class Coordinator:
         await self._in_thread(self._tally.take, self._reports)
         if (census := await self._headcount.now(self._reports)) is not None:
             self._tally.connections("", census)
-        self._on_progress(self._tally.progress)
+        self._progress = self._tally.progress
+        self._on_progress(self._progress)
         self._look_for_an_end()
 
     async def _scrape(self) -> None:
@@ -263,4 +382,6 @@ class Coordinator:
         known = msgspec.structs.asdict(self.ending)
         fresh = {key: value for key, value in why.items() if not known[key] or key == "broken"}
         self.ending = msgspec.structs.replace(self.ending, **fresh)
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._wake.set()

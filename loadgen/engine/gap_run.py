@@ -9,7 +9,7 @@ from loadgen.capacity.gap import Gap, GapRow, gap_of, is_loadgens, row_of
 from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE
 from loadgen.engine.capacity_run import find_capacity
 from loadgen.engine.climb import Aim
-from loadgen.engine.tally import Progress
+from loadgen.engine.progress import Progress
 from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREACHABLE
 from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
 

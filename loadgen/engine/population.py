@@ -141,8 +141,8 @@ class LivePopulation:
         """
         if phase == PAUSE:
             self._around.schedule.pause()
-        elif stood := self._around.schedule.resume():
-            self._around.recorder.postpone(*stood)
+        else:
+            self._resume()
         for user in self.users:
             self._mark(user, self._seconds_idle())
         self._marked_ns = self._around.clock()
@@ -161,9 +161,15 @@ class LivePopulation:
 
     def cut_short(self) -> None:
         """Ends the schedules before their time: what would have been due was not planned."""
+        self._resume()
+        self._around.recorder.cut_short(self._around.clock())
         self._around.day = None
         for day in self._days:
             day.cut_short()
+
+    def _resume(self) -> None:
+        if stood := self._around.schedule.resume():
+            self._around.recorder.postpone(*stood)
 
     def log_off(self, start_ns: int, over_s: float) -> None:
         """Logs everybody off, evenly over ``over_s``; nothing else becomes due any more."""

@@ -20,9 +20,10 @@ from loadgen.engine.counter_log import CounterLog, every_s
 from loadgen.engine.headcount import Headcount
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
+from loadgen.engine.progress import Progress
 from loadgen.engine.security import INSECURE
 from loadgen.engine.shards import Machine, Requirements, cut, require
-from loadgen.engine.tally import Progress, Tally
+from loadgen.engine.tally import Tally
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
 from loadgen.measure.scrape import Scraper

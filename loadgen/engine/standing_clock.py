@@ -40,6 +40,13 @@ class StandingClock:
         """When something is due, given that it has not been done yet; while the clock goes."""
         return scheduled_ns + sum(until - since for since, until in self._pauses)
 
+    def when(self, scheduled_ns: int) -> int:
+        """The real time at which the schedule's was this, before any pause that began just then."""
+        for since, until in self._pauses:
+            if since < scheduled_ns:
+                scheduled_ns += until - since
+        return scheduled_ns
+
     def stop(self) -> None:
         """Makes it stand, if it does not."""
         if self._stood_since is None:

@@ -7,7 +7,9 @@ import msgspec
 
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
-from loadgen.engine.phases import MEASURE
+from loadgen.engine.phases import MEASURE, PAUSE
+from loadgen.engine.progress import Progress, Recent
+from loadgen.engine.standing_clock import StandingClock
 from loadgen.errors import LocalProtocolError
 from loadgen.measure import threshold
 from loadgen.measure.connections import Census
@@ -23,25 +25,6 @@ from loadgen.report.summary import Summary, summarise
 from loadgen.workload.campaign import Campaign, Population
 
 _NS_PER_S = 1e9
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What a watcher of the run sees; times and rates are those of the last interval."""
-
-    phase: str
-    phase_s: float
-    phase_length_s: float | None
-    """None if nobody knows how long the phase will last."""
-    users: int
-    users_planned: int
-    connections: int
-    """TCP connections of the clients."""
-    operations_per_s: float
-    p50_ms: float | None
-    p99_ms: float | None
-    done: int
-    failed: int
-    skipped: int
 
 
 class Plateau(NamedTuple):
@@ -76,18 +59,24 @@ class Tally:
         self._store = store
         self._record = record
         self._clock = clock
+        self._time = StandingClock(clock)
+        """Measured time: without the pauses."""
+        self._users_wanted = population.users
         self._limits = limits or LimitWatch()
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
         self._limit_check = limit_check
         of_set = limit_check.limit_set.thresholds if limit_check else ()
-        self._windows = Windows((*threshold.parse_all(campaign.threshold), *of_set), self._origin_ns)
-        self._abort_windows = Windows(self._abort_on, self._origin_ns)
+        judged = (*threshold.parse_all(campaign.threshold), *of_set)
+        self._windows = Windows(judged, self._origin_ns, self._time.when)
+        self._abort_windows = Windows(self._abort_on, self._origin_ns, self._time.when)
         self._recorder = Recorder(-1, self._origin_ns)
         self._ledger = DeliveryLedger(self._recorder)
         self._measure_from_ns = self._measure_until_ns = 0
         self._interval = Totals()
         self._interval_s = 0.0
+        self._in_pause: Totals | None = None
+        self._recent = Recent(self._origin_ns)
         self._plateau: Plateau | None = None
         self._phase_length_s: float | None = None
         store.write_run(record)
@@ -98,7 +87,11 @@ class Tally:
         return self._ledger.outstanding
 
     def enter(self, phase: str, length_s: float | None) -> None:
-        """Begins a phase."""
+        """Begins a phase. What is measured stands while it is ``pause``."""
+        if phase == PAUSE:
+            self._time.stop()
+        else:
+            self._end_pause()
         now_s = self._seconds(self._clock())
         self._end_phase(now_s)
         self._record.phases.append(Phase(phase, now_s))
@@ -107,17 +100,40 @@ class Tally:
         self.event("phase", phase)
 
     def measure_between(self, from_ns: int, until_ns: int) -> None:
-        """Says when the measured phase is."""
+        """Says when the measured phase is. Pauses put it off, or prolong it, by themselves."""
         self._measure_from_ns, self._measure_until_ns = from_ns, until_ns
         self._recorder.measure_between(from_ns, until_ns)
         for windows in (self._windows, self._abort_windows):
             windows.measure_between(from_ns, until_ns, self.totals)
+        self._show_measured()
+
+    def _end_pause(self) -> None:
+        if stood := self._time.go():
+            self._recorder.postpone(*stood)
+            self._show_measured()
+
+    def _show_measured(self) -> None:
         if self._limit_check is not None:
+            from_ns, until_ns = self._recorder.timed
             self._limit_check.measure_between(self._seconds(from_ns), self._seconds(until_ns))
 
-    def event(self, kind: str, text: str) -> None:
-        """Writes down something that happened to the run as a whole."""
-        self._store.write_event(Event(self._clock(), kind, text))
+    def cut_short(self) -> None:
+        """Ends the measured phase now."""
+        self._end_pause()
+        self._measure_until_ns = min(self._measure_until_ns, self._time())
+        self._recorder.cut_short(self._clock())
+        self._show_measured()
+
+    def scale(self, users: int) -> None:
+        """Says how many users there are to be from now on."""
+        self._users_wanted = users
+        self._ledger.scale(users)
+
+    def event(self, kind: str, text: str, by: str | None = None) -> None:
+        """Writes down something that happened to the run as a whole; ``by`` is whose wish it was."""
+        event = Event(self._clock(), kind, text, by=by)
+        self._store.write_event(event)
+        self._recent.happened(event)
 
     def take(self, reports: Sequence[ShardReport]) -> None:
         """Adds one interval of all shards, and writes it and the summary so far."""
@@ -167,6 +183,7 @@ class Tally:
 
     def connections(self, moment: str, census: Census) -> None:
         """Writes down a count; ``moment`` is a barrier's name, or empty between the barriers."""
+        self._recent.counted(census)
         if moment:
             self.barriers[moment] = census
         self._store.write_connections(self._clock(), moment, census.expected, census.counts)
@@ -208,20 +225,34 @@ class Tally:
         interval, totals = self._interval, self.totals
         done = sum(counts.done for counts in interval.counts.values())
         responses = interval.merged(tag for tag in interval.histograms if tag.endswith(".response"))
-        at_us = responses.percentiles_us((50, 99))
+        lags = interval.merged(tag for tag in interval.histograms if tag.endswith(".lag"))
+        at_us, lag_us = responses.percentiles_us((50, 99)), lags.percentiles_us((99,))
+        send_p50_ms, send_p95_ms = self._recent.sends_ms(50, 95)
         return Progress(
             phase=phase.name,
             phase_s=self._seconds(self._clock()) - phase.started_s,
             phase_length_s=self._phase_length_s,
             users=totals.users_logged_on,
             users_planned=self._population.users,
+            users_wanted=self._users_wanted,
+            users_admitted=totals.users_admitted,
+            users_refused=totals.users_refused,
             connections=totals.tcp_connections,
+            columns=self._recent.columns,
             operations_per_s=done / self._interval_s if self._interval_s else 0.0,
             p50_ms=at_us[50] / 1000 if at_us else None,
             p99_ms=at_us[99] / 1000 if at_us else None,
+            send_p50_ms=send_p50_ms,
+            send_p95_ms=send_p95_ms,
             done=sum(counts.done for counts in totals.counts.values()),
             failed=sum(counts.failed for counts in totals.counts.values()),
             skipped=sum(counts.skipped for counts in totals.counts.values()),
+            failures=totals.failures_by_outcome,
+            reconnects=totals.reconnects,
+            connections_lost=totals.connections_lost,
+            lag_p99_ms=lag_us[99] / 1000 if lag_us else None,
+            busy=max((gauges.busy for gauges in interval.gauges.values()), default=0.0),
+            events=self._recent.events,
         )
 
     def _add(self, snapshots: list[Snapshot]) -> None:
@@ -234,14 +265,25 @@ class Tally:
                 self._plateau.totals.add(snapshot)
         started_ns, ended_ns = snapshots[-1].started_ns, snapshots[-1].ended_ns
         self._interval_s = (ended_ns - started_ns) / _NS_PER_S
-        for windows in (self._windows, self._abort_windows):
-            windows.add(self._interval, self.totals, started_ns, ended_ns)
+        self._add_to_windows(snapshots, started_ns, ended_ns)
+        self._recent.add(self._interval, ended_ns, (event for each in snapshots for event in each.events))
         phase = self._record.phases[-1].name if self._record.phases else ""
-        self._store.write_interval(phase, snapshots, self.counted)
+        self._store.write_interval(phase, snapshots, self.counted, self._users_wanted)
         self._store.write_summary(self._summary(Ending(interrupted=True)))
 
+    def _add_to_windows(self, snapshots: Sequence[Snapshot], started_ns: int, ended_ns: int) -> None:
+        """What ended during a pause belongs to the first window after it."""
+        if self._time.stands or self._in_pause is not None:
+            self._in_pause = self._in_pause or Totals()
+            for snapshot in snapshots:
+                self._in_pause.add(snapshot)
+        if not self._time.stands:
+            interval, self._in_pause = self._in_pause or self._interval, None
+            for windows in (self._windows, self._abort_windows):
+                windows.add(interval, self.totals, self._time.of(started_ns), self._time.of(ended_ns))
+
     def _summary(self, ending: Ending) -> Summary:
-        measured_ns = min(self._clock(), self._measure_until_ns) - self._measure_from_ns
+        measured_ns = min(self._time(), self._measure_until_ns) - self._measure_from_ns
         return summarise(
             self._campaign,
             self._population,
@@ -254,6 +296,7 @@ class Tally:
             refused_by_limit=self._refused_by_limit(),
             worst=self._windows.worst(),
             limit_check=self._limit_check,
+            paused_s=round(self._time.stood_ns / _NS_PER_S, 3),
             ending=ending,
         )
 

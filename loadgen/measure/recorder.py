@@ -258,6 +258,15 @@ class Recorder:
         if since_ns < self._timed_until_ns:
             self._timed_until_ns += by_ns
 
+    def cut_short(self, now_ns: int) -> None:
+        """What is due from now on is timed no more."""
+        self._timed_until_ns = min(self._timed_until_ns, now_ns)
+
+    @property
+    def timed(self) -> tuple[int, int]:
+        """From when until when what is due is timed."""
+        return self._timed_from_ns, self._timed_until_ns
+
     def plan(self, operation: str, count: int = 1) -> None:
         """Counts arrivals that the schedule has for this run."""
         self._books.counts[operation].planned += count

@@ -39,6 +39,7 @@ TIMESERIES_HEADER: Final = (
     "time_s",
     "length_s",
     "phase",
+    "users_wanted",
     "users_logged_on",
     "users_admitted",
     "users_refused",
@@ -107,6 +108,8 @@ class RunRecord(msgspec.Struct, kw_only=True):
     """UTC, ISO 8601."""
     started_ns: int = 0
     """The same moment on the machine's monotonic clock; 0 if nobody knows."""
+    control: str | None = None
+    """Path of the socket by which the run could be controlled while it lasted."""
     ended: str | None = None
     exit_code: int | None = None
     phases: list[Phase] = []
@@ -169,7 +172,11 @@ class RunStore:
         write_json(self.folder / "summary.json", summary)
 
     def write_interval(
-        self, phase: str, snapshots: Sequence[Snapshot], counted: Mapping[str, float] | None = None
+        self,
+        phase: str,
+        snapshots: Sequence[Snapshot],
+        counted: Mapping[str, float] | None = None,
+        users_wanted: int | None = None,
     ) -> None:
         """Appends one interval of all shards: histograms, a row of the time series, failures and events.
 
@@ -183,7 +190,7 @@ class RunStore:
         if snapshots:
             started_ns = min(snapshot.started_ns for snapshot in snapshots)
             ended_ns = max(snapshot.ended_ns for snapshot in snapshots)
-            row = self._timeseries_row(phase, interval, started_ns, ended_ns)
+            row = self._timeseries_row(phase, users_wanted, interval, started_ns, ended_ns)
             row += [(counted or {}).get(name, "") for name in self._counters]
             self._timeseries.append(_csv_line(row))
 
@@ -211,7 +218,9 @@ class RunStore:
     def _seconds(self, at_ns: int) -> float:
         return (at_ns - self._origin_ns) / _NS_PER_S
 
-    def _timeseries_row(self, phase: str, interval: Totals, started_ns: int, ended_ns: int) -> list[object]:
+    def _timeseries_row(
+        self, phase: str, users_wanted: int | None, interval: Totals, started_ns: int, ended_ns: int
+    ) -> list[object]:
         gauges = interval.gauges.values()
         lag = interval.merged(tag for tag in interval.histograms if tag.endswith(".lag"))
         row: list[object] = [
@@ -219,6 +228,7 @@ class RunStore:
             f"{self._seconds(started_ns):.3f}",
             f"{(ended_ns - started_ns) / _NS_PER_S:.3f}",
             phase,
+            users_wanted,
             interval.users_logged_on,
             interval.users_admitted,
             interval.users_refused,

@@ -221,6 +221,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     bug: str | None = None
     """An error of ours that stopped it."""
     interrupted: bool = False
+    stopped: str = ""
+    """Who asked for a good end before the time; what was measured until then is judged."""
     unreachable: str | None = None
     """The target could not be reached, or refused the first user: why."""
     aborted: str | None = None

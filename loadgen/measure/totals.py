@@ -87,6 +87,14 @@ class Totals:
         return sum_of_all
 
     @property
+    def failures_by_outcome(self) -> dict[str, int]:
+        """Failed operations so far; outcomes without any are left out."""
+        found: CountsByName[str] = CountsByName()
+        for failure in self.failures.values():
+            found[failure.outcome] += failure.count
+        return dict(found)
+
+    @property
     def users_logged_on(self) -> int:
         """Users that are logged on now, in all shards."""
         return sum(gauges.users_logged_on for gauges in self.gauges.values())

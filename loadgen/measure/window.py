@@ -140,11 +140,20 @@ class WindowWatch:
 
 
 class Windows:
-    """All thresholds of a run that are over windows; the others are left out."""
+    """All thresholds of a run that are over windows; the others are left out.
 
-    def __init__(self, thresholds: Iterable[Threshold], origin_ns: int) -> None:
+    Times may be of a clock that stands now and then; ``real`` makes real ones of them.
+    """
+
+    def __init__(
+        self,
+        thresholds: Iterable[Threshold],
+        origin_ns: int,
+        real: Callable[[int], int] = lambda at_ns: at_ns,
+    ) -> None:
         self._watches = {each: WindowWatch(each) for each in thresholds if each.over_s}
         self._origin_ns = origin_ns
+        self._real = real
         self._from_ns = self._until_ns = 0
 
     def measure_between(self, from_ns: int, until_ns: int, totals: Totals) -> None:
@@ -188,4 +197,4 @@ class Windows:
         return Worst(value, self._seconds(started_ns), self._seconds(ended_ns))
 
     def _seconds(self, at_ns: int) -> float:
-        return round((at_ns - self._origin_ns) / _NS_PER_S, 3)
+        return round((self._real(at_ns) - self._origin_ns) / _NS_PER_S, 3)

@@ -17,6 +17,16 @@ def of(
     """The warnings about a summary in plain values; ``uncounted`` says who could not count, and why."""
     for problem in uncounted:
         yield f"{problem}. Its columns were not compared."
+    if summary["stopped_by"]:
+        yield (
+            f"Stopped early by {summary['stopped_by']}, after {summary['measured_s']:,.0f} s of "
+            f"{campaign.duration_s:,.0f} s of the measured phase: that much is judged, and no more."
+        )
+    if summary["paused_s"]:
+        yield (
+            f"Paused for {summary['paused_s']:,.0f} s: the schedule stood, and its rest came so much later. "
+            "Traffic of that time counts for nothing."
+        )
     rare = [name for name, each in summary["operations"].items() if 0 < each["done"] < _ENOUGH_FOR_P999]
     if rare:
         which = ", ".join(rare) if len(rare) <= _NAMED_AT_MOST else f"{len(rare)} operations"

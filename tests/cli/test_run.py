@@ -16,7 +16,7 @@ from loadgen.cli.html_report import HtmlReport
 from loadgen.cli.main import main
 from loadgen.cli.progress import LiveTable, PlainLines, line, progress_display, table
 from loadgen.engine.run import Finished
-from loadgen.engine.tally import Progress
+from loadgen.engine.progress import Progress
 from loadgen.errors import ProfileError, TransportError, WrongAnswer
 from loadgen.measure.store import ResultsError, RunStore
 from loadgen.measure.threshold import Ending

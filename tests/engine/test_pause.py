@@ -162,7 +162,7 @@ def test_mail_on_its_way_is_fetched_in_the_pause_and_read_after_it(run, alive, w
         await asyncio.sleep(100)
 
     run(main())
-    [read_s] = [at_s for at_s in world.times_of("read_message")][:1]
+    read_s = world.times_of("read_message")[0]
     assert 50 <= read_s <= 70
 
 
