@@ -6,8 +6,10 @@ import socket
 import pytest
 from msgspec.structs import replace
 
+from loadgen.check import checkup
 from loadgen.check.checkup import check
 from loadgen.check.result import STEPS
+from loadgen.check.services import WrongServer
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.transport import ConnectionOptions
 from loadgen.errors import ProfileError
@@ -179,3 +181,40 @@ async def test_passwords_do_not_show():
     assert "Passw0rd!" not in repr(result) + repr(subject(1))
     await asyncio.sleep(0)
     assert replace(result, passed=True).user == "alice@example.test"
+
+
+class Doors:
+    """An opener behind whose every door is somebody who sends one on to the next server."""
+
+    def __init__(self) -> None:
+        self.opened = []
+
+    async def open(self, service, server, port, interfaces):
+        self.opened.append(server)
+        return server
+
+    async def open_quietly(self, server, port, interfaces):
+        self.opened.append(server)
+        return server
+
+
+@pytest.mark.parametrize(
+    ("sends", "opened"),
+    [
+        ({"MBX1": "MBX2", "MBX2": "MBX1"}, ["MBX1", "MBX2"]),
+        ({f"MBX{number}": f"MBX{number + 1}" for number in range(1, 9)}, ["MBX1", "MBX2", "MBX3"]),
+    ],
+)
+async def test_servers_that_send_one_round_are_named(monkeypatch, sends, opened):
+    async def connect_store(connection, account):
+        return connection, "8.1.240.6"
+
+    async def log_on(store, account, server):
+        raise WrongServer(server, sends[server])
+
+    monkeypatch.setattr(checkup, "connect_store", connect_store)
+    monkeypatch.setattr(checkup, "log_on", log_on)
+    taken, doors = checkup._Checkup(subject(80), Tracer()), Doors()
+    await taken._open_mailbox(doors, "MBX1")
+    assert failures(taken.result()) == {"mailbox": "redirect_loop"}
+    assert doors.opened == opened
