@@ -5,6 +5,7 @@ A server hands each other server one envelope for all its recipients, so attachm
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -100,7 +101,8 @@ class LateTransport:
 
     def send(self, server: str, envelope: Envelope) -> None:
         """Deliver later."""
-        asyncio.get_running_loop().call_later(self._delay_s, self._transport.send, server, envelope)
+        send = partial(self._transport.send, server, envelope)
+        asyncio.get_running_loop().call_later(self._delay_s, send)
 
 
 def deliver(store: MailboxStore, envelope: Envelope) -> int:

@@ -123,9 +123,9 @@ class Topology(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     reverse_proxy: tuple[ReverseProxy, ...] = ()
     client_access: Annotated[tuple[Server, ...], Meta(min_length=1)]
-    mailbox: Annotated[tuple[Server, ...], Meta(min_length=1)]
+    mailbox: tuple[Server, ...] = ()
     public_folders: tuple[Server, ...] = ()
-    global_catalog: Annotated[tuple[Server, ...], Meta(min_length=1)]
+    global_catalog: tuple[Server, ...] = ()
 
     def servers(self, role: str) -> tuple[Server, ...]:
         """The servers of one of the :data:`ROLES`."""

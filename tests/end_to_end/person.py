@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.client_type import ClientType
+from loadgen.client.dialect import Dialect
 from loadgen.client.local_copy import LocalCopy
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.client.outlook import OutlookClient
@@ -35,6 +36,7 @@ class Person:
         account: Account | None = None,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
         copy: LocalCopy | None = None,
+        dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self.account = account or mock.account(index)
         self.lost: list[PeerError] = []
@@ -52,6 +54,7 @@ class Person:
             options=options,
             copy=copy,
             inside=mock.organisation.inside,
+            dialect=dialect,
         )
 
     async def news(self) -> Sequence[NewMessage]:

@@ -1,6 +1,9 @@
 """The generator's clients and the mock with TLS, all schemes of HTTP authentication and RPC security."""
 
 import itertools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 
@@ -176,6 +179,38 @@ async def test_a_level_that_is_too_low(tls):
     with pytest.raises((RpcFault, BindRefused)):
         await person.client.log_on()
     person.client.abort()
+
+
+def test_the_campaign(tmp_path):
+    """That of `secure` with few users, whom a busy machine may make late."""
+    out = tmp_path / "results"
+    few = (
+        "--group",
+        "5:outlook2007-cached-anywhere:light",
+        "--group",
+        "3:outlook2003-online-anywhere:medium",
+    )
+    quick = (
+        "--ramp",
+        "2s",
+        "--startup-hold",
+        "3s",
+        "--duration",
+        "5s",
+        "--hold",
+        "0s",
+        "--invalid-lag",
+        "10s",
+    )
+    command = (sys.executable, "-m", "loadgen", "run", "secure", *few, *quick, "--out", str(out))
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (summary,) = (json.loads(path.read_text()) for path in out.glob("*/summary.json"))
+    assert (summary["verdict"], summary["failures"]) == ("PASS", [])
+    for moment in ("peak", "steady"):
+        for column, counted in summary["connections"][moment].items():
+            seen = {count for count in counted.values() if count is not None}
+            assert len(seen) == 1, (moment, column, counted)
 
 
 async def test_a_certificate_of_nobody(tls):
