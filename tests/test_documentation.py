@@ -13,6 +13,8 @@ from loadgen.capacity import found
 from loadgen.capacity.found import Capacity
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
+from loadgen.compare.comparison import Comparison, Outcome
+from loadgen.compare.wording import OUTCOMES as OUTCOME_WORDS
 from loadgen.engine import phases
 from loadgen.imports.imported import Imported
 from loadgen.imports.task_table import TASKS
@@ -165,6 +167,21 @@ def test_every_task_that_is_set_beside_an_operation_is_named():
         row["task"].strip("`"): row["operation"].strip("`") for row in tables("import.md")["LoadGen's tasks"]
     }
     assert shown == {task: known.operation for task, known in TASKS.items() if known.operation}
+
+
+def test_every_key_of_a_comparison_is_named():
+    shown = [re.sub(r"<[^>]+>", "*", key) for key in keys("compare.md", "JSON")]
+    assert shown == list(
+        dict.fromkeys(
+            "beside[]" if name.startswith("beside[]") else name for name, _, _ in leaves(Comparison)
+        )
+    )
+
+
+def test_every_outcome_of_a_comparison_is_explained():
+    rows = tables("compare.md")["How to read it"]
+    assert tuple(row["in JSON"].strip("`") for row in rows) == get_args(Outcome)
+    assert [row["answer"] for row in rows] == [OUTCOME_WORDS[outcome] for outcome in get_args(Outcome)]
 
 
 def test_what_describes_versions_and_machine_is_named():
