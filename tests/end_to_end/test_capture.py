@@ -52,7 +52,8 @@ def mock(request, tmp_path) -> Iterator[MockOrganisation]:
 
 async def spend_a_day(mock: MockOrganisation) -> None:
     """Clients of all types log on, write, read, delete, look names up and log off."""
-    people = [Person(mock, index, client_type) for index, client_type in enumerate(CLIENT_TYPES.values())]
+    types = [each for each in CLIENT_TYPES.values() if each.transport == "http" and "2013" not in each.name]
+    people = [Person(mock, index, client_type) for index, client_type in enumerate(types)]
     async with logged_on(*people):
         for person in people:
             await person.client.end_startup()

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 PATIENCE_S = 100
-USERS = 5
-"""The fewest among whom a message has four recipients."""
+FEWEST = 5
+"""Users among whom a message has four recipients."""
 COLUMNS = (
     "cas_to_stores",
     "cas_to_dsproxy",
@@ -44,30 +45,44 @@ AT_START_UP = {"outlook2007-cached": 1 / 2, "outlook2003": 1 / 3, "outlook2007-o
 """By how much the connections of clients are more."""
 
 
-@pytest.mark.parametrize(("client", "row"), [*INSIDE.items(), *OUTSIDE.items()])
-def test_each_row_comes_out_of_a_run(client, row, tmp_path):
-    words = ["--group", f"{USERS}:{client}:light", "--ramp", "0s", "--startup-hold", "0s", "--speed", "1440"]
-    words += ["--duration", "1s", "--invalid-lag", "10s", "--invalid-busy", "1", "--out", str(tmp_path)]
-    words += ["--unfinished-per-user", "100"]
+def counted_in_a_run(folder: Path, users: int, *clients: str) -> dict[str, dict[str, dict[str, int]]]:
+    """The connections at both barriers of a short run with so many users of each type."""
+    words = [word for client in clients for word in ("--group", f"{users}:{client}:light")]
+    words += ["--ramp", "0s", "--startup-hold", "0s", "--speed", "1440", "--duration", "1s"]
+    words += ["--invalid-lag", "10s", "--invalid-busy", "1", "--unfinished-per-user", "100"]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "loadgen", "run", *words],
+        [sys.executable, "-W", "error", "-m", "loadgen", "run", *words, "--out", str(folder)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = tmp_path.iterdir()
-    counted = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["connections"]
-    steady, peak = counted["steady"], counted["peak"]
-    assert [steady[column]["kernel"] for column in COLUMNS] == [USERS * each for each in row]
-    opened, other = "client_to_cas", "client_to_servers"
-    if client in INSIDE:
-        opened, other = other, opened
-    of_clients = row[3] + row[6] + row[7] if client in INSIDE else row[2]
-    assert [steady[opened][party] for party in ("client", "kernel", "mock")] == [USERS * of_clients] * 3
-    assert [steady[other][party] for party in ("client", "kernel", "mock")] == [0] * 3
-    more = next(share for name, share in AT_START_UP.items() if client.startswith(name))
-    assert peak[opened]["kernel"] == round(USERS * of_clients * (1 + more))
-    for cell in (*steady.values(), *peak.values()):
+    (results,) = folder.iterdir()
+    counted = json.loads((results / "summary.json").read_text(encoding="utf-8"))["connections"]
+    for cell in (*counted["steady"].values(), *counted["peak"].values()):
         assert {cell["kernel"], cell["mock"]} == {cell["expected"]}
+        assert cell["client"] in (None, cell["expected"])
+    return counted
+
+
+@pytest.mark.parametrize("table", [INSIDE, OUTSIDE], ids=["inside", "outside"])
+def test_a_table_comes_out_of_a_run(table, tmp_path):
+    steady = counted_in_a_run(tmp_path, 3, *table)["steady"]
+    sums = [3 * sum(column) for column in zip(*table.values(), strict=True)]
+    assert [steady[column]["kernel"] for column in COLUMNS] == sums
+    assert bool(steady["client_to_servers"]["kernel"]) == (table is INSIDE)
+    assert bool(steady["client_to_cas"]["kernel"]) == (table is OUTSIDE)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("client", "row"), [*INSIDE.items(), *OUTSIDE.items()])
+def test_each_row_comes_out_of_a_run(client, row, tmp_path):
+    counted = counted_in_a_run(tmp_path, FEWEST, client)
+    steady, peak = counted["steady"], counted["peak"]
+    assert [steady[column]["kernel"] for column in COLUMNS] == [FEWEST * each for each in row]
+    opened = "client_to_servers" if client in INSIDE else "client_to_cas"
+    of_clients = row[3] + row[6] + row[7] if client in INSIDE else row[2]
+    assert [steady[opened][party] for party in ("client", "kernel", "mock")] == [FEWEST * of_clients] * 3
+    more = next(share for name, share in AT_START_UP.items() if client.startswith(name))
+    assert peak[opened]["kernel"] == round(FEWEST * of_clients * (1 + more))
