@@ -222,6 +222,8 @@ class OutChannel(_Channel):
         buffer = self._buffer
         yield from take_pdus(buffer, _HTTP)
         error = self._error_head() if buffer and buffer[0] == _HTTP else self._end
+        if isinstance(error, ConnectionLost) and buffer:
+            raise ConnectionLost(f"{error} in the middle of a PDU, after {len(buffer)} bytes of it")
         if error is not None:
             raise error
 

@@ -473,12 +473,16 @@ def _command(pdu: rts.RtsPdu, kind: type[CommandT]) -> CommandT:
 def _window(pdu: rts.RtsPdu) -> int:
     size = _command(pdu, rts.ReceiveWindowSize).size
     if size not in _WINDOWS:
-        raise RemoteProtocolError(f"ReceiveWindowSize {size}")
+        raise RemoteProtocolError(f"ReceiveWindowSize {size}, {_bounds(_WINDOWS)}")
     return size
 
 
 def _timeout_ms(pdu: rts.RtsPdu) -> int:
     milliseconds = _command(pdu, rts.ConnectionTimeout).milliseconds
     if milliseconds not in _TIMEOUTS_MS:
-        raise RemoteProtocolError(f"ConnectionTimeout {milliseconds} ms")
+        raise RemoteProtocolError(f"ConnectionTimeout {milliseconds} ms, {_bounds(_TIMEOUTS_MS)}")
     return milliseconds
+
+
+def _bounds(allowed: range) -> str:
+    return f"where {allowed.start} to {allowed.stop - 1} are allowed"

@@ -125,6 +125,19 @@ ANSWERS = {
 }  # fmt: skip
 
 
+def test_a_pdu_that_is_cut_short_is_named():
+    channel = OutChannel(OUT_REQUEST, BASIC)
+    channel.data_to_send()
+    channel.receive_data(PLAIN + A3 + A3[:20])
+    channel.receive_eof()
+    heard = channel.pdus()
+    assert next(heard) == A3
+    with pytest.raises(
+        ConnectionLost, match="closed the OUT channel in the middle of a PDU, after 20 bytes of it"
+    ):
+        next(heard)
+
+
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answers_on_the_out_channel_cut_anywhere(name):
     parts, pdus, end = ANSWERS[name]

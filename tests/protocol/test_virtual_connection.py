@@ -145,6 +145,23 @@ def test_ranges(state, data, fine):
         assert connection.state is State.CLOSED
 
 
+@pytest.mark.parametrize(
+    ("state", "data", "named"),
+    [
+        (State.A3_WAIT, a3(1000), "ConnectionTimeout 1000 ms, where 120000 to 14400000 are allowed"),
+        (
+            State.C2_WAIT,
+            c2(timeout_ms=1000),
+            "ConnectionTimeout 1000 ms, where 120000 to 14400000 are allowed",
+        ),
+        (State.C2_WAIT, c2(window=4096), "ReceiveWindowSize 4096, where 8192 to 262144 are allowed"),
+    ],
+)
+def test_what_is_out_of_range_is_named(state, data, named):
+    with pytest.raises(RemoteProtocolError, match=named):
+        hear(client(state), data)
+
+
 def test_pdus_beyond_the_window_wait_in_order():
     connection = client()
     sent = [request(5840, call_id) for call_id in range(13)]
