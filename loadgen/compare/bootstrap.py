@@ -102,15 +102,14 @@ class Resampler:
     def times(self, times: Times, statistics: Sequence[Statistic]) -> list[Estimate | None]:
         """Estimates of percentiles, or the mean, of one tag; None where the run is too short for any."""
         total = times.counts.sum(axis=0)[None, :]
-        values = [float(_statistic(total, times.values_ms, each)[0]) for each in statistics]
-        pairs = list(zip(values, statistics, strict=True))
-        blocks = _blocks_for([_influence(times, value, each) for value, each in pairs], times.interval_s)
+        values = [float(each[0]) for each in _statistics(total, times.values_ms, statistics)]
+        pulls = [_influence(times, value, each) for value, each in zip(values, statistics, strict=True)]
+        blocks = _blocks_for(pulls, times.interval_s)
         if not blocks.are_enough:
             return [None] * len(values)
-        counts = self._weights(blocks) @ times.counts
+        drawn = _statistics(self._weights(blocks) @ times.counts, times.values_ms, statistics)
         return [
-            blocks.estimate(value, _statistic(counts, times.values_ms, each), times.samples)
-            for value, each in pairs
+            blocks.estimate(value, each, times.samples) for value, each in zip(values, drawn, strict=True)
         ]
 
     def rate(self, rate: Rate) -> Estimate | None:
@@ -163,15 +162,18 @@ def holm(ps: Sequence[float], alpha: float) -> list[float]:
     return levels
 
 
-def _statistic(counts: Floats, values: Floats, statistic: Statistic) -> Floats:
-    """Of each row of counts; 0 where a row is empty."""
-    totals = counts.sum(axis=1)
-    if statistic == MEAN:
-        sums: Floats = counts @ values / np.maximum(totals, 1)
-        return sums
-    ranks = np.maximum(1, np.ceil(np.round(float(statistic) * totals / 100, 6)))
-    places = (counts.cumsum(axis=1) < ranks[:, None]).sum(axis=1)
-    found: Floats = np.where(totals > 0, values[np.minimum(places, len(values) - 1)], 0.0)
+def _statistics(counts: Floats, values: Floats, statistics: Sequence[Statistic]) -> list[Floats]:
+    """Each statistic of each row of counts; 0 where a row is empty."""
+    seen = counts.cumsum(axis=1)
+    totals = seen[:, -1]
+    found: list[Floats] = []
+    for statistic in statistics:
+        if statistic == MEAN:
+            found.append(counts @ values / np.maximum(totals, 1))
+            continue
+        ranks = np.maximum(1, np.ceil(np.round(float(statistic) * totals / 100, 6)))
+        places = (seen < ranks[:, None]).sum(axis=1)
+        found.append(np.where(totals > 0, values[np.minimum(places, len(values) - 1)], 0.0))
     return found
 
 

@@ -18,7 +18,7 @@ from loadgen.measure.store import ResultsError
 Floats = NDArray[np.float64]
 
 MEASURED: Final = "measure"
-MOST_ROWS: Final = 1024
+MOST_ROWS: Final = 512
 """Longer runs have their intervals put together, so that what is drawn from them stays small."""
 _US_PER_MS: Final = 1000.0
 

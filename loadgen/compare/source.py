@@ -26,7 +26,7 @@ CAPACITY_FILE: Final = "capacity.json"
 _RUN_FILE: Final = "run.json"
 _PARTIES: Final = ("kernel", "mock", "client", "expected")
 """Whose count stands for all, in this order."""
-_SIZES_OF_RESULTS: Final = ("name", "title", "out")
+_NO_SETTINGS: Final = ("name", "title", "out")
 """Keys of a campaign that change nothing of what is run."""
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -112,7 +112,7 @@ def _add_rate_and_means(operation: dict[str, Any], name: str, recording: Recordi
 
 def _settings_of(run: msgspec.Struct) -> dict[str, str]:
     document = msgspec.to_builtins(run)
-    campaign = {key: value for key, value in document["campaign"].items() if key not in _SIZES_OF_RESULTS}
+    campaign = {key: value for key, value in document["campaign"].items() if key not in _NO_SETTINGS}
     kept = {key: document[key] for key in ("client_types", "message_profiles", "target")}
     kept |= {"campaign": campaign, "versions": document["versions"], "machine": document["machine"]}
     return dict(_flat(kept))

@@ -29,14 +29,14 @@ FEWEST_REPORTED = 0.9
 PATIENCE_S = 120
 """For one pair."""
 
-USERS = 240
+USERS = 180
 SENDS_PER_S = 12
 DURATION_S = 16
 """So many sends of so many users: each is busy for a fiftieth of the time, so what is timed is the store."""
 SLOWDOWN = 1.1
 STORES = {
     "distribution": "lognormal",
-    "median_ms": 50,
+    "median_ms": 45,
     "sigma": 0.15,
     "services": '["store"]',
     "calls": "EcDoRpcExt2",
