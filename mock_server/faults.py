@@ -13,7 +13,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from loadgen.errors import WireError
 from loadgen.wire import emsmdb
+from loadgen.wire.extended_buffer import read_payloads
 from mock_server.counters import RpcStatistics
 from mock_server.rpc.dispatch import CallContext, Interface, Method
 
@@ -23,6 +25,8 @@ Milliseconds: TypeAlias = Annotated[float, Meta(ge=0, le=600000)]
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99, 100.0)
 """What is told of delays; the last is the longest."""
+_NO_ROPS: Final = b"\x02\x00"
+"""RopSize of a list without ROPs: it counts itself ([MS-OXCRPC] 2.2.2.1)."""
 
 
 class PlannedFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,11 +47,12 @@ class FaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A constant delay is ``median_ms``; a uniform one lies within ``spread_ms`` of it; a lognormal one has that
     median and ``sigma``, the standard deviation of its logarithm. ``slowdown`` multiplies all of them. With
-    one ``seed``, each service draws the same delays again.
+    one ``seed``, each service draws the same delays again. ``polls`` are those EcDoRpcExt2 that carry no ROP
+    and so only ask for news: a client that cannot be told makes nothing else while it is idle.
     """
 
     services: tuple[Service, ...] = ("store",)
-    calls: Literal["EcDoRpcExt2", "all"] = "EcDoRpcExt2"
+    calls: Literal["EcDoRpcExt2", "polls", "all"] = "EcDoRpcExt2"
     distribution: Literal["off", "constant", "uniform", "lognormal"] = "off"
     median_ms: Milliseconds = 0.0
     spread_ms: Milliseconds = 0.0
@@ -133,11 +138,17 @@ class SlowCalls:
 
     def _is_meant(self, interface: Interface, opnum: int) -> bool:
         """Whether a method is to be slow; the wait for news never is, since its time is no service."""
-        if self._settings.calls == "EcDoRpcExt2":
+        if self._settings.calls != "all":
             return interface.interface == emsmdb.INTERFACE and opnum == emsmdb.EcDoRpcExt2Request.opnum
         return interface.interface != emsmdb.ASYNC_INTERFACE
 
     def _slow(self, method: Method) -> Method:
+        slow = self._slow_always(method)
+        if self._settings.calls != "polls":
+            return slow
+        return lambda context, stub: slow(context, stub) if _is_poll(stub) else method(context, stub)
+
+    def _slow_always(self, method: Method) -> Method:
         async def slow(context: CallContext, stub: bytes) -> bytes:
             started = self._clock()
             delay_us = round(self._draw_ms() * self._settings.slowdown * 1000)
@@ -154,6 +165,15 @@ class SlowCalls:
                 _count(self.delays.held, round(held_s * 1e6))
 
         return slow
+
+
+def _is_poll(stub: bytes) -> bool:
+    """Whether an EcDoRpcExt2 carries no ROP; what can't be read is left to the method to refuse."""
+    try:
+        payloads = read_payloads(emsmdb.EcDoRpcExt2Request.decode(stub).rgb_in)
+    except WireError:
+        return False
+    return [payload[: len(_NO_ROPS)] for payload in payloads] == [_NO_ROPS]
 
 
 def _draws(settings: FaultSettings, random: Random) -> Callable[[], float]:

@@ -8,6 +8,9 @@ import pytest
 
 from loadgen.errors import RpcFault
 from loadgen.wire import emsmdb, rfr
+from loadgen.wire.extended_buffer import write_payload
+from loadgen.wire.rop.buffer import write_requests
+from loadgen.wire.rop.oxcrops import RopReleaseRequest
 from mock_server.counters import RpcStatistics
 from mock_server.faults import PERCENTILES, DelayReport, Delays, FaultSettings, SlowCalls
 from mock_server.rpc.dispatch import AssociationGroup, CallContext, Interface
@@ -98,6 +101,24 @@ def test_which_calls_are_slow(settings, service, interface, opnum, is_slow):
     time = Time()
     _, method = slow(chosen, time.method, time, service, interface, opnum)
     assert (method != time.method) is is_slow
+
+
+async def test_polls_alone():
+    """A call that can't be read is left to the method."""
+
+    def call(*rops):
+        payload = write_payload(write_requests(rops, [1] * len(rops)), 0)
+        return emsmdb.EcDoRpcExt2Request(bytes(20), payload).encode()
+
+    time = Time()
+    calls, method = slow(
+        FaultSettings(distribution="constant", median_ms=5, calls="polls"), time.method, time
+    )
+    for stub in (call(RopReleaseRequest(0, 0)), b"x", emsmdb.EcDoRpcExt2Request(bytes(20), b"").encode()):
+        assert method(CONTEXT, stub) == stub
+    assert calls.delays.drawn == {}
+    assert await method(CONTEXT, call()) == call()
+    assert calls.delays.drawn == {5000: 1}
 
 
 async def test_work_comes_after_the_delay_and_counts_as_held():
