@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 USERS = 20
-PATIENCE_S = 60
+PATIENCE_S = 300
 STORE, REFERRAL, DIRECTORY = 6001, 6002, 6004
 NO_BANNER = ("--set", "rpc.banner=false")  # what RPC over TCP has to do without
 PLAIN = ("--set", "http.port=80", *NO_BANNER)
@@ -161,6 +161,78 @@ def test_exchanger_reads_the_address_book_over_tls(secured, scheme: tuple[str, .
         for index in range(USERS):
             assert secured.account(index).smtp in dump
     secured.wait_until_idle()
+
+
+def exchanger(mock: MockOrganisation, *command: str) -> str:
+    target = f"{credentials(mock)}@{mock.host}"
+    output = tool("exchanger.py", "-rpc-hostname", "MBX1", target, "nspi", *command)
+    mock.wait_until_idle()
+    return output
+
+
+def objects(output: str) -> list[dict[str, str]]:
+    """The properties of each object that exchanger prints, by name."""
+    found: list[dict[str, str]] = [{}]
+    for line in output.splitlines():
+        name, separator, value = line.partition(": ")
+        if line.startswith("====="):
+            found.append({})
+        elif separator and not line.startswith(("[", "#", "Impacket")):
+            found[-1][name] = value
+    return [each for each in found if each]
+
+
+def test_exchanger_tells_the_list_as_the_organisation_has_it(secured):
+    """One after the other, and any of them by its GUID and by its number."""
+    listed = objects(exchanger(secured, "dump-tables", "-name", "GAL", "-lookup-type", "MINIMAL"))
+    accounts = [secured.account(index) for index in range(USERS)]
+    assert [(each["mailNickname"], each["mail"]) for each in listed] == [
+        (account.alias, account.smtp) for account in accounts
+    ]
+    guids = [each["objectGUID"] for each in listed]
+    assert len(set(guids)) == USERS
+    (known,) = objects(exchanger(secured, "guid-known", "-guid", guids[7]))
+    assert known == listed[7]
+    numbered = objects(exchanger(secured, "dnt-lookup", "-start-dnt", "4096", "-stop-dnt", "4100"))
+    assert [
+        (each["objectGUID"], each["PR_ENTRYID"], each["PR_DISPLAY_NAME"], each["PR_INSTANCE_KEY"])
+        for each in numbered[:3]
+    ] == [
+        (guids[index], accounts[index].legacy_dn, accounts[index].display_name, str(4096 + index))
+        for index in range(3)
+    ]
+
+
+def test_exchanger_is_told_of_what_is_not_there(secured):
+    unknown = "11111111-2222-3333-4444-555555555555"
+    assert "Object with specified GUID not found" in exchanger(secured, "guid-known", "-guid", unknown)
+
+
+def brute(mock: MockOrganisation, *options: str) -> str:
+    known = credentials(mock)
+    binding = f"ncacn_http:MBX1[{DIRECTORY},RpcProxy={mock.host}:443]"
+    output = tool("rpcmap.py", *options, "-auth-rpc", known, "-auth-transport", known, binding)
+    assert "Protocol failed" not in output
+    mock.wait_until_idle()
+    return output
+
+
+def test_rpcmap_tries_every_opnum_sealed(secured):
+    """A virtual connection for each of them, left without a word: none stays."""
+    of_management, of_nspi = brute(secured, "-brute-opnums", "-opnum-max", "21").split("Protocol: ")[1:]
+    assert "Opnums 5-21: nca_s_op_rng_error" in of_management
+    assert "Opnum 20: rpc_x_bad_stub_data" in of_nspi
+    assert "Opnum 21: nca_s_op_rng_error" in of_nspi
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(400)
+def test_rpcmap_tries_every_interface_that_it_knows(secured):
+    """More than 300 logons one after the other; two interfaces are there."""
+    assert uuids(brute(secured, "-brute-uuids")) == {
+        f"{uuid.upper()} v{version}"
+        for uuid, version in ((MGMT, "1.0"), ("f5cc5a18-4264-101a-8c59-08002b2f8426", "56.0"))
+    }
 
 
 @needs_curl
