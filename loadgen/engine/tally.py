@@ -7,7 +7,7 @@ import msgspec
 
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
-from loadgen.engine.phases import MEASURE, PAUSE
+from loadgen.engine.phases import LOG_OFF, MEASURE, PAUSE
 from loadgen.engine.progress import Progress, Recent
 from loadgen.engine.standing_clock import StandingClock
 from loadgen.errors import LocalProtocolError
@@ -15,6 +15,7 @@ from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.deliveries import DeliveryLedger
 from loadgen.measure.limits import LIMITS, UNKNOWN
+from loadgen.measure.outages import OutageWatch
 from loadgen.measure.recorder import Event, Gauges, Recorder, Snapshot
 from loadgen.measure.store import Phase, ResultsError, RunRecord, RunStore
 from loadgen.measure.threshold import Ending
@@ -63,6 +64,7 @@ class Tally:
         """Measured time: without the pauses."""
         self._users_wanted = population.users
         self._limits = limits or LimitWatch()
+        self._outages = OutageWatch()
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
         self._limit_check = limit_check
@@ -128,6 +130,7 @@ class Tally:
         """Says how many users there are to be from now on."""
         self._users_wanted = users
         self._ledger.scale(users)
+        self._outages.scale(users)
 
     def event(self, kind: str, text: str, by: str | None = None) -> None:
         """Writes down something that happened to the run as a whole; ``by`` is whose wish it was."""
@@ -266,10 +269,18 @@ class Tally:
         started_ns, ended_ns = snapshots[-1].started_ns, snapshots[-1].ended_ns
         self._interval_s = (ended_ns - started_ns) / _NS_PER_S
         self._add_to_windows(snapshots, started_ns, ended_ns)
+        self._look_for_outages(snapshots, started_ns, ended_ns)
         self._recent.add(self._interval, ended_ns, (event for each in snapshots for event in each.events))
         phase = self._record.phases[-1].name if self._record.phases else ""
         self._store.write_interval(phase, snapshots, self.counted, self._users_wanted)
         self._store.write_summary(self._summary(Ending(interrupted=True)))
+
+    def _look_for_outages(self, snapshots: Sequence[Snapshot], started_ns: int, ended_ns: int) -> None:
+        """Once users log off, nobody is expected back."""
+        if self._record.phases and self._record.phases[-1].name == LOG_OFF:
+            return
+        refusals = [refusal for each in snapshots for refusal in each.refusals]
+        self._outages.add(self._seconds(started_ns), self._seconds(ended_ns), self.totals, refusals)
 
     def _add_to_windows(self, snapshots: Sequence[Snapshot], started_ns: int, ended_ns: int) -> None:
         """What ended during a pause belongs to the first window after it."""
@@ -294,6 +305,7 @@ class Tally:
             unexpected_deliveries=self._ledger.unexpected,
             limits=self._limits.hits(),
             refused_by_limit=self._refused_by_limit(),
+            outages=self._outages.outages(self._limit_of),
             worst=self._windows.worst(),
             limit_check=self._limit_check,
             paused_s=round(self._time.stood_ns / _NS_PER_S, 3),
@@ -303,9 +315,11 @@ class Tally:
     def _refused_by_limit(self) -> dict[str, int]:
         counts = dict.fromkeys((*LIMITS, UNKNOWN), 0)
         for candidates, users in self.totals.users_refused_by.items():
-            name = self._limits.name_of(tuple(candidates.split("|"))) or UNKNOWN
-            counts[name] += users
+            counts[self._limit_of(tuple(candidates.split("|")))] += users
         return counts
+
+    def _limit_of(self, candidates: tuple[str, ...]) -> str:
+        return self._limits.name_of(candidates) or UNKNOWN
 
     def _end_phase(self, now_s: float) -> None:
         if self._record.phases:

@@ -9,6 +9,7 @@ from loadgen.measure import threshold
 from loadgen.measure.connections import Census
 from loadgen.measure.histogram import PERCENTILES, Histogram
 from loadgen.measure.limits import LIMITS, UNKNOWN
+from loadgen.measure.outages import Outage
 from loadgen.measure.recorder import ALWAYS_TIMED, Failure
 from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 from loadgen.measure.threshold import Bounds, Ending, Threshold, ThresholdResult, Verdict, Worst
@@ -167,6 +168,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Who ended the run before its time, if it was a good end; "" if nobody did."""
     users: Users
     limits: tuple[LimitHit, ...] = ()
+    outages: tuple[Outage, ...] = ()
     operations: dict[str, Operation]
     set_up: dict[str, Latency]
     """Opening connections, by layer: service time in ms."""
@@ -190,6 +192,7 @@ def summarise(
     unexpected_deliveries: int = 0,
     limits: tuple[LimitHit, ...] = (),
     refused_by_limit: Mapping[str, int] | None = None,
+    outages: tuple[Outage, ...] = (),
     worst: Mapping[Threshold, Worst] | None = None,
     limit_check: LimitCheck | None = None,
     paused_s: float = 0.0,
@@ -215,6 +218,7 @@ def summarise(
             lost=totals.users_lost,
         ),
         limits=limits,
+        outages=outages,
         operations={name: _operation(name, totals) for name in OPERATIONS},
         set_up={layer: Latency.of(totals.histograms.get(f"{layer}.service")) for layer in LAYERS},
         connections=Connections(

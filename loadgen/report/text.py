@@ -84,6 +84,8 @@ def screen(summary: Summary, folder: Path) -> ConsoleRenderable:
     if summary.measured_s:
         parts.append(_traffic(summary.traffic))
     parts.append(Text(f"\n{LEGEND}", "dim"))
+    if summary.outages:
+        parts.append(_outages(summary))
     if summary.failure_examples:
         parts.append(_failures(summary))
     parts += requirements(summary.thresholds, summary.limit_set, summary.limit_results)
@@ -260,6 +262,21 @@ def _traffic_lines(
                 paper[profile] = (line.white_paper_sending, line.white_paper_aggregate)
     for profile, (sending, aggregate) in paper.items():
         yield _WHITE_PAPER, profile, ("", f"{sending:,}", f"{aggregate:,}", f"{sending + aggregate:,}", "")
+
+
+def _outages(summary: Summary) -> ConsoleRenderable:
+    found = table("from s", "users lost", "connections", "recovered after s", texts=("refused meanwhile",))
+    for outage in summary.outages:
+        refused = ", ".join(f"{count:,} by {limit}" for limit, count in outage.refused_by_limit.items())
+        after_s = outage.recovered_after_s
+        found.add_row(
+            refused or "nobody",
+            f"{outage.from_s:,.0f}",
+            f"{outage.lost:,} of {outage.admitted_before:,}",
+            f"{outage.connections_lost:,}",
+            Text("never", "bold red") if after_s is None else f"{after_s:,.0f}",
+        )
+    return titled("Outages: from the first loss until as many users are admitted again as before", found)
 
 
 def _failures(summary: Summary) -> ConsoleRenderable:

@@ -5,7 +5,7 @@ import pytest
 
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.live_shard import ShardReport
-from loadgen.engine.phases import HOLD, MEASURE
+from loadgen.engine.phases import HOLD, LOG_OFF, MEASURE
 from loadgen.engine.tally import Tally
 from loadgen.measure.connections import Census
 from loadgen.measure.limits import LimitReading
@@ -237,3 +237,16 @@ def test_a_window_that_is_broken_ends_the_run_and_the_worst_is_in_the_summary(st
     assert broken[2].endswith("from 0 s to 3 s of the run")
     (result,) = tally.finish(Ending(), "2026-01-01T00:01:00+00:00").thresholds
     assert (result.text, result.held, result.worst_from_s, result.worst_until_s) == (over, False, 0.0, 3.0)
+
+
+def test_outages_end_before_everybody_logs_off(tally, clock):
+    tally.enter(MEASURE, 10.0)
+    lost = {"connections_lost_total": 8}
+    for gauges in ({"users_admitted": 4}, {"users_admitted": 1, **lost}, {"users_admitted": 4, **lost}):
+        clock.stall(1)
+        tally.take([report(clock, **gauges)])
+    tally.enter(LOG_OFF, None)
+    clock.stall(1)
+    tally.take([report(clock, users_admitted=0, connections_lost_total=20)])
+    (outage,) = tally.finish(Ending(), "").outages
+    assert (outage.lost, outage.connections_lost, outage.recovered_after_s) == (3, 8, 2)
