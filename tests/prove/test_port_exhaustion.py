@@ -79,7 +79,7 @@ def test_ports_of_the_client_access_server(tmp_path: Path, claims: Claims) -> No
         }
         counted = row["connections"]["client_to_cas"]
         claims.claim(
-            f"{client}: connections by the kernel's count",
+            f"{client}: kernel's count",
             f"{counted:,} to the CAS and as many behind it"
             + (f"; not the model's: {wrong}" if wrong else ""),
             holds=counted is not None and not wrong,
@@ -101,7 +101,7 @@ def test_ports_of_dsproxy(tmp_path: Path, claims: Claims) -> None:
     )
     wanted = ports(SCALE) // PER_DSPROXY
     claims.claim(
-        "users with a directory connection, one DSProxy address",
+        "directory users of one DSProxy address",
         f"{found['users']:,} of {wanted:,}; stopped by {found['limit']} of {found['server']}",
         holds=(found["users"], found["limit"], found["server"]) == (wanted, "ports", "MBX1"),
     )
