@@ -37,6 +37,7 @@ class Day:
         "_origin_ns",
         "_poll",
         "_poll_stood_ns",
+        "_polls",
         "_public_news_ns",
         "_received",
         "_routines",
@@ -64,6 +65,7 @@ class Day:
         self._number = 0
         self._until_ns = 0
         self._poll: Timer | None = None
+        self._polls = False
         self._poll_stood_ns = 0
         """How long the schedule had stood when the poll was put where it is."""
         user.on_notify = self._notified
@@ -80,7 +82,7 @@ class Day:
     def leave(self) -> None:
         """The user goes for a while: what would be due meanwhile was not planned, and nobody polls."""
         self.cut_short()
-        self._stop_polling()
+        self.stop_polling()
         self._has_begun = False
 
     def cut_short(self) -> None:
@@ -360,7 +362,7 @@ class Day:
     def _await_poll(self, last_due_ns: int) -> None:
         """The next poll comes on the beat; a beat that passed during a slow poll is let go."""
         client = self.user.client
-        if client is None or self.user.state != "logged_on":
+        if client is None or not self._polls or self.user.state != "logged_on":
             return
         interval_ns, time = self._poll_interval_ns(client), self._around.schedule.time
         last_ns = time.of(last_due_ns)
@@ -377,12 +379,15 @@ class Day:
             self._start_polling()
 
     def _start_polling(self) -> None:
-        self._stop_polling()
+        self.stop_polling()
         client = self.user.client
         if client is not None and not client.notifies:
+            self._polls = True
             self._poll_at(self._around.schedule.time() + self._poll_interval_ns(client))
 
-    def _stop_polling(self) -> None:
+    def stop_polling(self) -> None:
+        """Asks no more: who takes leave would have no turn for it. A poll that is under way ends."""
+        self._polls = False
         if self._poll is not None:
             self._poll.cancel()
             self._poll = None

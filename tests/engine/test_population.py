@@ -228,6 +228,26 @@ def test_who_polls_does_so_in_real_time_while_holding_and_soon_when_draining(run
     assert {part.kind: part.octets for part in snapshot.traffic} == {"receiving": 300, "idle": 400}
 
 
+def test_nobody_polls_who_takes_leave(run, alive, world):
+    """Not even when a slow poll holds up a leave that then takes longer than the beat."""
+    world.notifies = False
+    world.delays = {"fetch_news": 0.9, "log_off": 5.0}
+    fast = Campaign(ramp=Duration(0), startup="off", speed=60.0)
+
+    async def main():
+        population, around = alive(users=1, campaign=fast, speed=60.0)
+        population.ramp(around.clock())
+        await settle(population)
+        await asyncio.sleep(1.5)
+        population.log_off(around.clock(), 0.0)
+        await settle(population)
+        return around.recorder.snapshot(around.clock())
+
+    snapshot = run(main())
+    assert snapshot.counts["poll_mailbox"] == Counts(planned=1, done=1)
+    assert snapshot.counts["log_off"] == Counts(planned=1, done=1)
+
+
 def test_logging_off_is_spread_and_ends_everything(run, alive, world):
     async def main():
         population, around = alive(users=4)
