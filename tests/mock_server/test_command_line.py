@@ -37,7 +37,9 @@ def test_a_checked_topology_has_all_its_keys_as_json(run):
     assert status == 0
     assert out.count("\n") == 1
     assert topology["http"]["framing"] == "chunked"
-    assert topology["ports"] == {"store": 6001, "referral": 6002, "directory": 6004, "delivery": 2525}
+    through_proxies = {"store": 6001, "referral": 6002, "directory": 6004}
+    inside = {"store_tcp": 6101, "referral_tcp": 6102, "directory_tcp": 6104, "endpoint_mapper": 6135}
+    assert topology["ports"] == through_proxies | inside | {"delivery": 2525}
     assert [server["name"] for server in topology["mailbox"]] == ["MBX1"]
 
 

@@ -46,9 +46,9 @@ async def heard(say, count):
             "client_access",
             {"client_to_cas", "cas_to_stores", "cas_to_dsproxy", "cas_to_referral", "cas_to_gc"},
         ),
-        ("mailbox", {"store", "referral", "dsproxy"}),
-        ("public_folders", {"public_store"}),
-        ("global_catalog", {"directory"}),
+        ("mailbox", {"client_to_servers", "store", "referral", "dsproxy"}),
+        ("public_folders", {"client_to_servers", "public_store"}),
+        ("global_catalog", {"client_to_servers", "directory"}),
     ],
 )
 async def test_a_role_reports_until_its_input_ends(servers_closed, lines, role, columns):

@@ -14,7 +14,7 @@ def write(tmp_path, text, name="mine.toml"):
 
 
 def test_built_in_topologies():
-    assert built_in_names() == ("default", "gromox", "hosting", "small", "white-paper")
+    assert {"default", "gromox", "hosting", "small", "white-paper"} <= set(built_in_names())
     servers = {name: [server.name for server in read_topology(name).servers] for name in ("default", "small")}
     assert servers == {
         "default": ["CAS1", "MBX1", "MBX2", "PF1", "GC1"],
@@ -137,7 +137,10 @@ def test_a_change_is_a_key_and_a_value(text):
         ({"title.x": 1}, "--set title.x: there is no such key"),
         ({"mailbox": []}, "^--set mailbox: missing$"),
         ({"dialect": "exim"}, "^--set dialect: 'exim' is not allowed; allowed: exchange2007, gromox$"),
-        ({"dialect": "gromox"}, "mailbox: gromox is one client access server of one process, and nothing else$"),
+        (
+            {"dialect": "gromox"},
+            "mailbox: gromox is one client access server of one process, and nothing else$",
+        ),
         (
             {"mailbox.1.source_addresses": ["127.0.10.12", "127.0.10.1"]},
             r"sses\.1: two servers have the address",
@@ -203,9 +206,12 @@ def test_directory_and_description_say_the_same():
         assert user.public_server == "PF1"
     assert organisation.counters_url == "http://127.0.10.250:18090"
     assert [(cas.name, cas.address, cas.port) for cas in organisation.cas] == [("CAS1", "127.0.10.1", 18080)]
+    store = {"store": 6001, "store_tcp": 6101, "endpoint_mapper": 6135}
+    mailbox = store | {"referral": 6002, "referral_tcp": 6102, "directory": 6004}
+    catalog = {"directory": 6004, "directory_tcp": 6104, "endpoint_mapper": 6135}
     assert {name: (s.role, s.address, s.ports) for name, s in organisation.servers.items()} == {
-        "MBX1": ("mailbox", "127.0.10.11", {"store": 6001, "referral": 6002, "directory": 6004}),
-        "MBX2": ("mailbox", "127.0.10.12", {"store": 6001, "referral": 6002, "directory": 6004}),
-        "PF1": ("public_folders", "127.0.10.21", {"store": 6001}),
-        "GC1": ("global_catalog", "127.0.10.31", {"directory": 6004}),
+        "MBX1": ("mailbox", "127.0.10.11", mailbox),
+        "MBX2": ("mailbox", "127.0.10.12", mailbox),
+        "PF1": ("public_folders", "127.0.10.21", store),
+        "GC1": ("global_catalog", "127.0.10.31", catalog),
     }
