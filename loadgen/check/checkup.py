@@ -24,7 +24,7 @@ from loadgen.check.sight import Sight
 from loadgen.check.subject import Subject
 from loadgen.client.account import RpcProxy
 from loadgen.client.autodiscover import Autodiscover, Discovery
-from loadgen.client.dialect import UNKNOWN, Dialect, name_by_version
+from loadgen.client.dialect import Dialect, Evidence, tell_dialect
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.transport import VirtualConnection
 from loadgen.errors import PeerError, RemoteProtocolError
@@ -136,17 +136,12 @@ class _Checkup:
             if found is not None:
                 self._account = found.complete(self._account)
                 version = found.settings.server_version
-        name = subject.dialect or name_by_version(version)
-        self._dialect = library.read("dialect", name, Dialect)
-        self._sight.dialect = name
-        told = "Autodiscover tells version " + ".".join(map(str, version))
-        self._sight.dialect_reason = (
-            "chosen"
-            if subject.dialect
-            else told
-            if name != UNKNOWN
-            else "nothing says what server it is, so the most tolerant one"
+        account = self._account
+        told, why = tell_dialect(Evidence(version, account.legacy_dn, account.home_server))
+        self._sight.dialect, self._sight.dialect_reason = (
+            (subject.dialect, "chosen") if subject.dialect else (told, why)
         )
+        self._dialect = library.read("dialect", self._sight.dialect, Dialect)
 
     async def _ask_autodiscover(self, where: str, proxy: RpcProxy | None) -> tuple[Discovery, str]:
         subject = self._subject

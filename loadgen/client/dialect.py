@@ -1,5 +1,6 @@
 """What differs between the servers that speak these protocols, as far as the client has to know."""
 
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -12,7 +13,9 @@ from loadgen.wire.http import RPC_PROXY_PATH
 UNKNOWN: Final = "unknown"
 """The dialect of servers that nobody has told us about."""
 
-_BY_MAJOR_VERSION: Final = {8: "exchange2007", 14: "exchange2010", 15: "exchange2013"}
+_BY_MAJOR_VERSION: Final = {6: "exchange2007", 8: "exchange2007", 14: "exchange2010", 15: "exchange2013"}
+_GROMOX_DN: Final = re.compile(r"(?i)/cn=[0-9a-f]{16}-[^/]*$")
+"""Two numbers and the local part of the address; Exchange puts 32 digits there, or the alias alone."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -48,6 +51,29 @@ class Dialect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(client, connections=connections, public_folder=PublicFolderWork())
 
 
-def name_by_version(version: tuple[int, int, int]) -> str:
-    """The dialect of a server of this version of Exchange; UNKNOWN for any other."""
-    return _BY_MAJOR_VERSION.get(version[0], UNKNOWN)
+class Evidence(Struct, frozen=True, gc=False):
+    """What has been seen of a server that may tell its make; "" and zeros for what has not."""
+
+    version: tuple[int, int, int] = (0, 0, 0)
+    """Major, minor and build, as Autodiscover tells them."""
+    legacy_dn: str = ""
+    """Of a mailbox."""
+    server: str = ""
+    """Name of a mailbox server."""
+
+
+def tell_dialect(seen: Evidence) -> tuple[str, str]:
+    """The dialect of a server, and by what it was told; UNKNOWN if nothing tells.
+
+    Gromox gives itself out as an Exchange 2013, so its distinguished names are looked at first.
+    """
+    if _GROMOX_DN.search(seen.legacy_dn):
+        return "gromox", "mailboxes have names as Gromox makes them"
+    name = _BY_MAJOR_VERSION.get(seen.version[0])
+    if name is not None:
+        return name, "Autodiscover tells version " + ".".join(map(str, seen.version))
+    if "@" in seen.server:
+        return "exchange2013", "its servers are called GUID@domain"
+    if any(seen.version):
+        return UNKNOWN, f"nobody knows version {'.'.join(map(str, seen.version))}, so the most tolerant one"
+    return UNKNOWN, "nothing says what server it is, so the most tolerant one"

@@ -17,20 +17,19 @@ import msgspec
 from loadgen.client import users_file
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.account_source import AccountList
-from loadgen.client.autodiscover import Autodiscover
-from loadgen.client.dialect import Dialect, name_by_version
-from loadgen.client.http_fetch import HttpFetch
-from loadgen.client.tls_settings import TlsSettings
+from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.users_file import PASSWORD_VARIABLE
-from loadgen.engine.security import connection_options, tls_settings
-from loadgen.errors import PeerError, ProfileError, TransportError
+from loadgen.engine.discovery import Discoverer
+from loadgen.engine.published import look_at_settings, ports_of
+from loadgen.engine.security import tls_settings
+from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
+from loadgen.wire.autodiscover import MailboxSettings
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 
-MOST_AT_A_TIME: Final = 20
-"""Autodiscover requests under way at once."""
+CHOSEN: Final = "it was chosen"
 SESSIONS_PER_USER: Final = 32
 """Of the mailbox store for one identity, Exchange 2003 SP1 and later (facts C8)."""
 DIRECTORY_SESSIONS_PER_USER: Final = 50
@@ -47,6 +46,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountList
     counters: dict[str, Counter]
     dialect: Dialect
+    dialect_reason: str
 
 
 async def open_endpoint(url: str, campaign: Campaign, population: Population, say: Say) -> Endpoint:
@@ -59,21 +59,41 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     addresses = await _addresses(host, port, campaign.resolve)
     require_permission(campaign, url, addresses)
     settings = tls_settings(campaign)
-    known = accounts_of(campaign, population, say)
-    asked = _Discoverer(campaign, url, settings, {host: addresses})
-    accounts, version = await asked.complete(known)
-    name = campaign.dialect or name_by_version(version)
-    dialect = library.read("dialect", name, Dialect)
-    say(f"dialect: {dialect.name}" + ("" if campaign.dialect else f", since {_seen(version)}"))
+    chosen = library.read("dialect", campaign.dialect or UNKNOWN, Dialect)
+    proxies = tuple(
+        RpcProxy(host, port, tls, (address,), tls_settings=settings, path=chosen.path)
+        for address in addresses
+    )
+    asked = Discoverer(campaign, url, proxies, chosen.ports, {host: addresses})
+    accounts = await asked.complete(accounts_of(campaign, population, say))
+    dialect, reason = _dialect(campaign, asked.settings, accounts[0])
+    say(f"dialect: {dialect.name}, since {reason}")
+    for warning in await look_at_settings(asked.settings, campaign, proxies[0]):
+        say(f"Warning: {warning}")
     return Endpoint(
-        proxies=tuple(
-            RpcProxy(host, port, tls, (address,), tls_settings=settings, path=dialect.path)
-            for address in addresses
-        ),
+        proxies=tuple(msgspec.structs.replace(proxy, path=dialect.path) for proxy in proxies),
         accounts=AccountList(accounts),
         counters=_counters(addresses, port),
         dialect=dialect,
+        dialect_reason=reason,
     )
+
+
+def _dialect(campaign: Campaign, settings: MailboxSettings | None, account: Account) -> tuple[Dialect, str]:
+    """How the target is talked to, and why so."""
+    if campaign.dialect:
+        return library.read("dialect", campaign.dialect, Dialect), CHOSEN
+    version = settings.server_version if settings is not None else (0, 0, 0)
+    name, reason = tell_dialect(Evidence(version, account.legacy_dn, account.home_server))
+    dialect = library.read("dialect", name, Dialect)
+    if dialect.public_folders and not account.public_server:
+        dialect = msgspec.structs.replace(dialect, public_folders=False)
+        reason += "; without public folders, since no server of theirs is known"
+    ports = dialect.ports if settings is None else ports_of(settings, dialect.ports)
+    if ports != dialect.ports:
+        dialect = msgspec.structs.replace(dialect, ports=ports)
+        reason += "; with the ports that Autodiscover names"
+    return dialect, reason
 
 
 def require_permission(campaign: Campaign, target: str, addresses: Sequence[str]) -> None:
@@ -209,82 +229,3 @@ def _counters(addresses: Sequence[str], port: int) -> dict[str, Counter]:
         return {}
     rules = tuple(Rule(remote=Host(address, port)) for address in addresses)
     return {"kernel": KernelCounter({"client_to_cas": rules})}
-
-
-def _seen(version: tuple[int, int, int]) -> str:
-    if not version[0]:
-        return "nothing says what server it is"
-    return "Autodiscover tells version " + ".".join(map(str, version))
-
-
-class _Discoverer:
-    """Completes accounts by Autodiscover, and with what the campaign says of all of them."""
-
-    def __init__(
-        self, campaign: Campaign, url: str, tls: TlsSettings, addresses: dict[str, tuple[str, ...]]
-    ) -> None:
-        self._campaign = campaign
-        self._tls = tls
-        self._addresses = addresses
-        where = campaign.autodiscover
-        self._url = url if where == "target" else "" if where == "domain" else where
-        self._free = asyncio.Semaphore(MOST_AT_A_TIME)
-        self._version = (0, 0, 0)
-
-    async def complete(
-        self, accounts: tuple[Account, ...]
-    ) -> tuple[tuple[Account, ...], tuple[int, int, int]]:
-        """The accounts with all that can be known of them, and the version of the server.
-
-        The first account is asked about alone: what it meets, all would meet.
-        """
-        if self._campaign.autodiscover == "off":
-            completed = [self._with_defaults(account) for account in accounts]
-        else:
-            completed = [await self._ask(accounts[0])]
-            completed += await asyncio.gather(*map(self._ask, accounts[1:]))
-        for account in completed:
-            _require_complete(account, self._campaign)
-        return tuple(completed), self._version
-
-    async def _ask(self, account: Account) -> Account:
-        given = self._with_defaults(account)
-        if given.is_complete and self._version[0]:
-            return given
-        schemes = connection_options(self._campaign).auth
-        fetch = HttpFetch(account.credentials, self._tls, schemes, self._addresses)
-        async with self._free:
-            try:
-                found = await Autodiscover(fetch).find(account.smtp, self._url)
-            except PeerError:
-                if given.is_complete:
-                    return given
-                raise
-        self._version = max(self._version, found.settings.server_version)
-        return self._with_defaults(found.complete(account))
-
-    def _with_defaults(self, account: Account) -> Account:
-        campaign = self._campaign
-        return msgspec.structs.replace(
-            account,
-            home_server=account.home_server or campaign.mailbox_server or campaign.rpc_server or "",
-            public_server=account.public_server or campaign.public_folder_server or "",
-        )
-
-
-def _require_complete(account: Account, campaign: Campaign) -> None:
-    missing = [
-        column
-        for column, value in (
-            ("dn", account.legacy_dn),
-            ("display_name", account.display_name),
-            ("server", account.home_server),
-        )
-        if not value
-    ]
-    if missing:
-        how = "autodiscover is off" if campaign.autodiscover == "off" else "Autodiscover does not say"
-        raise ProfileError(
-            f"users_file: {account.smtp}: {', '.join(missing)} not known, and {how}; "
-            "give these columns, or mailbox_server for the server of all"
-        )

@@ -217,3 +217,5 @@ def _record(campaign: Campaign, population: Population, target: Target, started:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+        dialect=target.dialect.name,
+        dialect_reason=target.dialect_reason,

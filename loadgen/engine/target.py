@@ -45,6 +45,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     counters: Mapping[str, Counter]
     """Who counts connections besides the clients, by party; what nobody can see is null in the results."""
     dialect: Dialect
+    dialect_reason: str = ""
+    """What tells that it is this one."""
     inside: Inside = Inside()
     """The servers, for client types that go straight to them."""
     limits: AskLimits | None = None
@@ -126,6 +128,7 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         organisation=organisation,
         process=process,
     )
+        dialect_reason="the mock says so",
 
 
 def _client_dialect(organisation: Organisation) -> str:

@@ -102,6 +102,10 @@ class RunRecord(msgspec.Struct, kw_only=True):
     run_id: str = ""
     """What the subjects of the run's mail begin with."""
     target: str
+    dialect: str = ""
+    """How the target was talked to."""
+    dialect_reason: str = ""
+    """What told that this is how it wants to be."""
     command: str = ""
     """What repeats the run, quoted for a shell; without passwords."""
     started: str

@@ -104,6 +104,21 @@ async def test_an_address_and_a_password_are_enough_and_nothing_is_left(mock, tm
         assert secret not in path.read_text(), path.name
 
 
+def test_a_server_and_a_password_are_enough_without_autodiscover(mock, tmp_path):
+    """The referral service names the directory, the directory DN, name and home server of each user."""
+    code, output, _ = run(mock, tmp_path, *PATTERN, "--autodiscover", "off", "--rpc-server", "MBX1")
+    assert code == 0, output
+    (folder,) = (tmp_path / "results").iterdir()
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["dialect"], record["dialect_reason"]) == (
+        "unknown",
+        "nothing says what server it is, so the most tolerant one",
+    )
+    summary = json.loads((folder / "summary.json").read_text())
+    steady = summary["connections"]["steady"]["client_to_cas"]
+    assert (steady["kernel"], steady["client"]) == (24, 24)  # without public folders
+
+
 async def test_mail_is_kept_where_that_is_wanted(mock, tmp_path):
     code, output, _ = run(mock, tmp_path, *PATTERN, "--cleanup", "off")
     assert code == 0, output

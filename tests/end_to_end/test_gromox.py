@@ -141,6 +141,23 @@ def test_a_campaign(tmp_path):
     assert len({peak[party] for party in ("expected", "client", "kernel", "mock")}) == 1
 
 
+def test_a_campaign_that_has_to_discover_it_by_referral_and_directory(mock, tmp_path):
+    cas = mock.organisation.cas[0]
+    users = ("--users-pattern", "user{index:05d}@example.test", "--users-range", "5-11")
+    way = (
+        "--autodiscover",
+        "off",
+        "--rpc-server",
+        "any-name",
+        "--target",
+        f"http://{cas.address}:{cas.port}",
+    )
+    password = mock.organisation.accounts.password
+    code, summary, said = run(tmp_path, *way, *users, *GROUPS, *SHORT, *PATIENT, LOADGEN_PASSWORD=password)
+    assert (code, summary.get("verdict")) == (0, "PASS"), said
+    assert "dialect: gromox, since mailboxes have names as Gromox makes them" in said
+
+
 def test_a_campaign_that_has_to_discover_it(mock, tmp_path):
     cas = mock.organisation.cas[0]
     users = ("--users-pattern", "user{index:05d}@example.test", "--users-range", "5-11")
@@ -148,4 +165,4 @@ def test_a_campaign_that_has_to_discover_it(mock, tmp_path):
     target = ("--target", f"http://{cas.address}:{cas.port}")
     code, summary, said = run(tmp_path, *target, *users, *GROUPS, *SHORT, *PATIENT, LOADGEN_PASSWORD=password)
     assert (code, summary.get("verdict")) == (0, "PASS"), said
-    assert "dialect: exchange2013, since Autodiscover tells version 15.0" in said
+    assert "dialect: gromox, since mailboxes have names as Gromox makes them" in said

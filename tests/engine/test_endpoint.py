@@ -3,11 +3,12 @@
 import socket
 
 import pytest
+from msgspec.structs import replace
 
 from loadgen.client.autodiscover import Discovery
-from loadgen.engine import endpoint
+from loadgen.engine import discovery
 from loadgen.engine.endpoint import open_endpoint, require_permission, sharing_warnings
-from loadgen.errors import ProfileError, TransportError, Unauthorized
+from loadgen.errors import ProfileError, TransportError, Unauthorized, WrongAnswer
 from loadgen.wire.autodiscover import MailboxSettings
 from loadgen.workload.campaign import Campaign
 
@@ -61,7 +62,7 @@ def finds(monkeypatch):
                     raise answer
                 return Discovery(answer, URL)
 
-        monkeypatch.setattr(endpoint, "Autodiscover", Scripted)
+        monkeypatch.setattr(discovery, "Autodiscover", Scripted)
         return asked
 
     return put
@@ -78,7 +79,7 @@ async def test_an_endpoint_has_a_proxy_for_each_address(users_file, population_o
     assert opened.accounts.count == 10
     assert opened.accounts.account(3).legacy_dn == "/o=E/cn=u3"
     assert list(opened.counters) == ["kernel"]
-    assert said == ["dialect: unknown, since nothing says what server it is"]
+    assert said == ["dialect: unknown, since nothing says what server it is, so the most tolerant one"]
 
 
 async def test_discovery_completes_accounts_and_tells_the_dialect(users_file, population_of, finds):
@@ -118,10 +119,14 @@ async def test_accounts_that_are_not_need_it(users_file, population_of, finds):
     ("keys", "problem"),
     [
         (HERE, "users_file: u@x.org: dn, display_name, server not known, and autodiscover is off"),
-        (HERE | {"mailbox_server": "MBX1"}, "users_file: u@x.org: dn, display_name not known"),
+        (
+            {"resolve": HERE["resolve"]},
+            "users_file: u@x.org: dn, server not known, and Autodiscover does not say",
+        ),
     ],
 )
-async def test_what_nobody_knows_is_named(users_file, population_of, keys, problem):
+async def test_what_nobody_knows_is_named(users_file, population_of, finds, keys, problem):
+    finds(replace(SETTINGS, legacy_dn="", server=""))
     campaign = Campaign(users_file=users_file("mailbox,password\nu@x.org,pw\n"), **keys)
     with pytest.raises(ProfileError) as caught:
         await open_endpoint(URL, campaign, population_of(1), print)
@@ -203,3 +208,105 @@ def test_sharing_beyond_the_known_limits_is_warned_of(population_of):
     )
     assert len(sharing_warnings(population_of(510), 10)) == 2
     assert sharing_warnings(population_of(320), 10) == []
+
+
+@pytest.fixture
+def directory(monkeypatch):
+    """Puts an answer, or an error, in the place of referral and directory; returns what was asked."""
+
+    def put(answer):
+        asked = []
+
+        class Scripted:
+            def __init__(self, proxy, server, ports, options):
+                self.asked = (proxy.addresses, server, ports.referral)
+
+            async def complete(self, account):
+                asked.append((*self.asked, account.smtp))
+                if isinstance(answer, Exception):
+                    raise answer
+                return replace(account, **({"home_server": "MBX7"} | answer))
+
+        monkeypatch.setattr(discovery, "DirectoryDiscovery", Scripted)
+        return asked
+
+    return put
+
+
+FOUND = {"legacy_dn": "/o=E/cn=found", "display_name": "Found"}
+TWO = "mailbox,password\na@x.org,pw\nb@x.org,pw\n"
+
+
+async def test_the_directory_completes_what_autodiscover_leaves_open(users_file, population_of, directory):
+    asked = directory(FOUND)
+    campaign = Campaign(users_file=users_file(TWO), rpc_server="RPC1", **HERE)
+    opened = await open_endpoint(URL, campaign, population_of(2), print)
+    assert asked == [(("127.37.2.1",), "RPC1", 6002, "a@x.org"), (("127.37.2.2",), "RPC1", 6002, "b@x.org")]
+    assert [opened.accounts.account(index).home_server for index in (0, 1)] == ["MBX7", "MBX7"]
+
+
+async def test_the_directory_is_asked_where_there_is_no_autodiscover(
+    users_file, population_of, finds, directory
+):
+    finds(TransportError("no such service"))
+    asked = directory(FOUND)
+    campaign = Campaign(users_file=users_file(TWO), rpc_server="RPC1", resolve=HERE["resolve"])
+    await open_endpoint(URL, campaign, population_of(2), print)
+    assert len(asked) == 2
+
+
+async def test_a_mailbox_server_that_is_known_can_be_asked_too(users_file, population_of, directory):
+    asked = directory(FOUND)
+    campaign = Campaign(users_file=users_file(TWO), mailbox_server="MBX1", dialect="exchange2013", **HERE)
+    await open_endpoint(URL, campaign, population_of(1), print)
+    assert asked == [(("127.37.2.1",), "MBX1", 6001, "a@x.org")]
+
+
+async def test_refused_credentials_are_not_tried_at_the_next_door(
+    users_file, population_of, finds, directory
+):
+    finds(Unauthorized("Unauthorized", ("Basic",)))
+    asked = directory(FOUND)
+    campaign = Campaign(users_file=users_file(TWO), rpc_server="RPC1", resolve=HERE["resolve"])
+    with pytest.raises(Unauthorized):
+        await open_endpoint(URL, campaign, population_of(1), print)
+    assert asked == []
+
+
+async def test_what_the_directory_does_not_know_is_told(users_file, population_of, directory):
+    directory(WrongAnswer("the directory does not know a@x.org"))
+    campaign = Campaign(users_file=users_file(TWO), rpc_server="RPC1", **HERE)
+    with pytest.raises(WrongAnswer, match=r"directory for a@x.org, asked by way of RPC1: the directory does"):
+        await open_endpoint(URL, campaign, population_of(1), print)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "reason"),
+    [
+        ({}, "exchange2013", "Autodiscover tells version 15.0.847"),
+        (
+            {"legacy_dn": "/o=G/ou=E/cn=Recipients/cn=0100000001000000-u001"},
+            "gromox",
+            "mailboxes have names as Gromox makes them",
+        ),
+        ({"server_version": (0, 0, 0)}, "exchange2013", "its servers are called GUID@domain"),
+        ({"server_version": (14, 1, 2)}, "exchange2010", "Autodiscover tells version 14.1.2"),
+        (
+            {"server_version": (8, 1, 2), "public_folder_server": ""},
+            "exchange2007",
+            "Autodiscover tells version 8.1.2; without public folders, since no server of theirs is known",
+        ),
+        (
+            {"store_port": 6011, "directory_port": 70_000},
+            "exchange2013",
+            "Autodiscover tells version 15.0.847; with the ports that Autodiscover names",
+        ),
+    ],
+)
+async def test_what_tells_the_dialect(users_file, population_of, finds, changes, name, reason):
+    finds(replace(SETTINGS, **changes))
+    campaign = Campaign(users_file=users_file(TWO), resolve=HERE["resolve"])
+    opened = await open_endpoint(URL, campaign, population_of(1), print)
+    assert (opened.dialect.name, opened.dialect_reason) == (name, reason)
+    assert opened.dialect.public_folders == (name == "exchange2010")
+    assert opened.dialect.ports.store == changes.get("store_port", 6001)
