@@ -26,6 +26,8 @@ class Account(Struct, frozen=True, gc=False):
     public_server: str = ""
     domain: str = ""
     nt_hash: bytes = b""
+    directory_server: str = ""
+    """Whom the user was referred to before, as his profile remembers; "": the DSProxy of his server."""
 
     @property
     def credentials(self) -> Credentials:

@@ -94,6 +94,11 @@ class Organisation(msgspec.Struct, frozen=True):
         )
 
     @property
+    def past_dsproxy(self) -> bool:
+        """Whether users are referred to global catalogs."""
+        return self.directory == "global-catalog"
+
+    @property
     def count(self) -> int:
         """How many accounts there are."""
         return self.accounts.count
@@ -117,4 +122,13 @@ class Organisation(msgspec.Struct, frozen=True):
             public_server=rule.public_servers[index % len(rule.public_servers)]
             if rule.public_servers
             else "",
+            directory_server=self._remembered(index),
         )
+
+    def _remembered(self, index: int) -> str:
+        """Where referral has sent the user: to the global catalogs in turn, if not through DSProxy."""
+        catalogs = [name for name, server in self.servers.items() if server.role == "global_catalog"]
+        if not self.past_dsproxy or not catalogs:
+            return ""
+        round_, home = divmod(index, len(self.accounts.servers))
+        return f"{catalogs[(round_ + home) % len(catalogs)].lower()}.{self.accounts.domain}"

@@ -267,8 +267,8 @@ class OutlookClient:
     async def _find_directory(self) -> str:
         """Asks for the server of the directory, on a connection that stays open while Outlook starts.
 
-        Later the mailbox server will do, where DSProxy passes everything on; but inside the firewall there
-        is no DSProxy.
+        Later the one that the profile remembers will do, or else the mailbox server, where DSProxy passes
+        everything on; but inside the firewall there is no DSProxy.
         """
         staying = self._startup and self._type.startup.referral
         server = self._account.home_server
@@ -279,7 +279,8 @@ class OutlookClient:
                 self._starting.append(referral)
             else:
                 await self._close(referral)
-        return server
+            return server
+        return self._account.directory_server or server
 
     async def _open(
         self, purpose: str, server: str, service: Service, interfaces: Sequence[SyntaxId]

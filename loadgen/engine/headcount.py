@@ -21,7 +21,10 @@ COUNTING_SHARE: Final = 0.02
 
 
 class Headcount:
-    """Counts connections by all parties; ``counters`` are those besides the clients'."""
+    """Counts connections by all parties; ``counters`` are those besides the clients'.
+
+    ``past_dsproxy``: users are referred to global catalogs.
+    """
 
     def __init__(
         self,
@@ -29,8 +32,10 @@ class Headcount:
         links: ShardLinks,
         counters: Mapping[str, Counter],
         *,
+        past_dsproxy: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._past_dsproxy = past_dsproxy
         self._population = population
         self._links = links
         self._counters = dict(counters)
@@ -75,5 +80,6 @@ class Headcount:
     def _expected(self, states: Sequence[StateCount]) -> dict[str, int]:
         groups = self._population.groups
         return connection_model.expected(
-            (groups[state.group].client, state.starting, state.users) for state in states
+            ((groups[state.group].client, state.starting, state.users) for state in states),
+            direct=self._past_dsproxy,
         )

@@ -86,7 +86,7 @@ async def run(
                 population,
                 links,
                 tally,
-                Headcount(population, links, opened.counters),
+                Headcount(population, links, opened.counters, past_dsproxy=opened.past_dsproxy),
                 target_gone=opened.gone,
                 on_progress=on_progress,
                 limits=limits,

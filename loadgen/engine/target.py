@@ -54,6 +54,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     organisation: Organisation | None = None
     process: Process | None = None
 
+    @property
+    def past_dsproxy(self) -> bool:
+        """Whether its users are referred to global catalogs, as far as that is known."""
+        return self.organisation is not None and self.organisation.past_dsproxy
+
     def gone(self) -> str:
         """How the mock ended, if it was ours and has; else ""."""
         if self.process is None or self.process.returncode is None:

@@ -35,8 +35,13 @@ async def no_complaints() -> AsyncIterator[None]:
 
 @pytest.fixture
 def person_of(monkeypatch) -> Callable[..., Person]:
-    def make(kind: str | ClientType = "outlook2007-online-anywhere", *, startup: bool = True) -> Person:
-        person = Person(kind, startup=startup)
+    def make(
+        kind: str | ClientType = "outlook2007-online-anywhere",
+        *,
+        startup: bool = True,
+        directory_server: str = "",
+    ) -> Person:
+        person = Person(kind, startup=startup, directory_server=directory_server)
         monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
         monkeypatch.setattr(outlook, "open_service", person.network.open_inside)
         return person

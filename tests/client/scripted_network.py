@@ -93,12 +93,12 @@ class Network:
 class Person:
     """One client on a network of its own, and what its owner heard."""
 
-    def __init__(self, kind: str | ClientType, *, startup: bool = True) -> None:
+    def __init__(self, kind: str | ClientType, *, startup: bool = True, directory_server: str = "") -> None:
         self.network = Network()
         self.layers: list[tuple[str, int, int]] = []
         self.heard: list[Any] = []
         self.client = OutlookClient(
-            ACCOUNT,
+            msgspec.structs.replace(ACCOUNT, directory_server=directory_server),
             client_type(kind) if isinstance(kind, str) else kind,
             PROXY,
             startup=startup,

@@ -70,6 +70,18 @@ class TestConnections:
         person.assert_totals()
         assert min(person.network.bytes) > 0
 
+    async def test_a_profile_remembers_whom_the_user_was_referred_to(self, person_of):
+        """Who is starting asks anew."""
+        opened = []
+        for startup in (True, False):
+            person = person_of(startup=startup, directory_server="gc9.contoso.test")
+            await person.client.log_on()
+            opened.append([(purpose, server) for server, purpose, _ in person.network.opened][:2])
+        assert opened == [
+            [(6002, "MBX2"), (6004, "GC7")],
+            [(6004, "gc9.contoso.test"), (6001, "MBX2")],
+        ]
+
     @pytest.mark.parametrize("startup", [True, False])
     async def test_inside_the_firewall_the_referral_is_asked_in_any_case(self, person_of, startup):
         """Who is not starting asks, too, but does not keep the connection."""

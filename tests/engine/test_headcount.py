@@ -108,3 +108,18 @@ def test_between_the_barriers_it_does_not_count_all_the_time(run, clock, shards,
         return counted
 
     assert run(main()) == 2 * [True, *4 * [False]]
+
+
+@pytest.mark.parametrize(("past_dsproxy", "through"), [(False, "cas_to_dsproxy"), (True, "cas_to_gc")])
+def test_whom_users_are_referred_to_says_where_connections_lead(
+    run, clock, shards, population_of, past_dsproxy, through
+):
+    headcount = Headcount(
+        population_of(10), shards, {}, past_dsproxy=past_dsproxy, clock=lambda: clock() / 1e9
+    )
+    expected = run(headcount.at_barrier()).expected
+    directory = expected["directory"]
+    assert {column: expected[column] for column in ("cas_to_dsproxy", "cas_to_gc")} == {
+        "cas_to_dsproxy": 0,
+        "cas_to_gc": 0,
+    } | {through: directory}
