@@ -33,7 +33,7 @@ USERS = 200
 SENDS_PER_S = 9
 DURATION_S = 16
 """By a pilot: users are busy for a fortieth of the time, so what is timed is the store and not the wait for
-their turn; and of about 140 sends, p95 is known even while others use the machine (100 are the fewest)."""
+their turn, and there are about 140 sends, where p95 takes 100 at least."""
 SLOWDOWN = 1.1
 STORES = {
     "distribution": "lognormal",
