@@ -8,6 +8,7 @@ import click
 from loadgen.cli.capacity import capacity
 from loadgen.cli.check import check
 from loadgen.cli.compare import compare
+from loadgen.cli.control import control
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.imports import imports
 from loadgen.cli.mock import mock
@@ -33,6 +34,7 @@ Examples:
   loadgen run                          100 users, a day in 45 seconds, against a mock organisation
   loadgen run --group 200:outlook2007-online-anywhere:medium --speed 60
   loadgen capacity --limit-scale 0.002 --topology white-paper      how many fit
+  loadgen control results/RUN pause    tell a run under way what to do
   loadgen report results/RUN --html    the report of a run again
   loadgen check https://mail.example.org --user alice@example.org
   loadgen compare results/a results/b  what differs between them, and what is noise
@@ -76,7 +78,7 @@ def main() -> None:
     """
 
 
-for command in (run, check, capacity, compare, report, plan, mock, profiles, users, imports):
+for command in (run, control, check, capacity, compare, report, plan, mock, profiles, users, imports):
     main.add_command(command)
 
 

@@ -8,6 +8,7 @@ import msgspec
 from loadgen.capacity.found import Evidence, Reading, Step, judge_plateau, judge_search, moved, reasons_of
 from loadgen.capacity.search import Plateau, Search
 from loadgen.engine import worker
+from loadgen.engine.control import Command, ControlRefused
 from loadgen.engine.coordinator import SHORT_DRAIN_S, STEP_PATIENCE_S, Coordinator
 from loadgen.engine.phases import HOLD, MEASURE
 from loadgen.errors import PeerError
@@ -84,6 +85,13 @@ class Climb(Coordinator):
         return msgspec.structs.replace(
             summary, verdict=found.verdict, reasons=found.reasons, exit_code=found.exit_code
         )
+
+    async def _do(self, command: Command, by: str) -> str:
+        """A search goes its own way; ended early, it has no answer."""
+        if command.command != "stop":
+            raise ControlRefused("a search for the capacity decides by itself who comes and goes")
+        self._stop(interrupted=True, stopped=by)
+        return "the search ends in good order, without an answer"
 
     async def _work(self) -> None:
         deadline_ns = await self._begin()

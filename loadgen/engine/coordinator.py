@@ -92,6 +92,8 @@ class Coordinator:
         self._phase_ends_ns: int | None = None
         self._paused: tuple[str, int | None] = ("", None)
         """The phase within which there is a pause, and when that ends by the schedule."""
+        self._coming: int | None = None
+        """How many users there will be when those who were asked for have come."""
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._requests: deque[Request] = deque()
@@ -228,6 +230,12 @@ class Coordinator:
         self._phase = phase
         self._phase_ends_ns = None if length_s is None else self._time() + round(length_s * 1e9)
 
+    async def _address_those_who_came(self) -> None:
+        """Mail goes to new users when all of them are there."""
+        if self._coming is not None and self._nobody_pending():
+            users, self._coming = self._coming, None
+            await self._links.call(worker.address, users)
+
     async def _serve_requests(self) -> None:
         while self._requests:
             command, by, answer = self._requests.popleft()
@@ -247,7 +255,7 @@ class Coordinator:
 
     async def _do(self, command: Command, by: str) -> str:
         """Obeys, and says what that means; raises :class:`ControlRefused`."""
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._phase in (DRAIN, LOG_OFF):
             raise ControlRefused("the run is ending")
         match command.command:
             case "pause":
@@ -286,6 +294,7 @@ class Coordinator:
         )
         await self._links.call(worker.scale, users, LEAD_S, per_s)
         self._tally.scale(users)
+        self._coming = users
         return f"to {users:,} of {planned:,} users, {per_s:,.3g} a second"
 
     async def _barrier(self, moment: str) -> None:
@@ -307,6 +316,7 @@ class Coordinator:
         deadline_ns = self._time() + round(limit_s * 1e9)
         while True:
             await self._interval()
+            await self._address_those_who_came()
             await self._serve_requests()
             left_s = (deadline_ns - self._time()) / 1e9
             if done() or left_s <= 0 or not self._links.alive:

@@ -60,6 +60,9 @@ class LivePopulation:
         self._marked_ns = around.clock()
         self._steps_due = 0
         self._steps_running = 0
+        self._all_users = population.users
+        self._wanted = 0
+        """How many of the whole population there are to be by the latest command."""
         self._command = 0
         """How many commands there were that took the place of all before."""
         self._ends_startup = False
@@ -83,6 +86,7 @@ class LivePopulation:
 
     def ramp(self, start_ns: int) -> None:
         """Logs on all who have not tried yet, along the campaign's ramp."""
+        self._wanted = self._all_users
         away = [user for user in self.users if user.state == "away"]
         self._spread(away, lambda user: start_ns + self._schedule.log_on_ns(user.index), self._log_on)
 
@@ -91,10 +95,11 @@ class LivePopulation:
 
         It takes the place of what an earlier command has left to do. Those who were refused try again. From
         now on start-up connections end by themselves, each user's when they have been held long enough.
+        Those who go get no more mail; those who come, from :meth:`address` on.
         """
         step_ns = NS_PER_S / per_s
-        before = self._around.present or 0
-        self._around.present = users
+        before, self._wanted = self._wanted, users
+        self._around.present = min(before, users) if before else users
         self._command += 1
         self._steps_due = 0
         self._end_startup_without_command()
@@ -103,6 +108,10 @@ class LivePopulation:
         leaving = [user for user in reversed(self.users) if user.index >= users and user.state != "away"]
         self._one_by_one(arriving, start_ns, (first - before) % stride, step_ns, self._log_on)
         self._one_by_one(leaving, start_ns, (before - 1 - first) % stride, step_ns, self._log_off_for_now)
+
+    def address(self, users: int) -> None:
+        """From now on mail goes to the first ``users`` of the whole population."""
+        self._around.present = users
 
     def _one_by_one(
         self, users: Sequence[User], start_ns: int, offset: int, step_ns: float, step: Step

@@ -2,10 +2,17 @@
 
 import asyncio
 import secrets
+import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
@@ -15,6 +22,8 @@ import msgspec
 
 from loadgen.client.account_source import elsewhere
 from loadgen.client.organisation import Organisation
+from loadgen.engine.control import Control
+from loadgen.engine.control_socket import NoSocket, control_socket
 from loadgen.engine.coordinator import Coordinator
 from loadgen.engine.counter_log import CounterLog, every_s
 from loadgen.engine.headcount import Headcount
@@ -38,6 +47,8 @@ from loadgen.workload.limit_set import read_limit_set
 
 MOST_SOURCE_ADDRESSES: Final = 4096
 
+ByHand = Callable[[Control], AbstractContextManager[object]]
+
 
 class Finished(msgspec.Struct, frozen=True):
     """What a run found, and where its files are."""
@@ -55,10 +66,12 @@ async def run(
     on_progress: Callable[[Progress], None],
     command: str = "",
     lead: Callable[..., Coordinator] = Coordinator,
+    by_hand: ByHand = nullcontext,
 ) -> Finished:
     """Runs a campaign; ``say`` gets what a user should know before it starts, ``command`` repeats it.
 
-    ``lead`` makes the coordinator of another kind of run, from what the ordinary one is made.
+    ``lead`` makes the coordinator of another kind of run, from what the ordinary one is made. ``by_hand``
+    lets whoever sits before it control the run while it lasts.
 
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
@@ -101,7 +114,8 @@ async def run(
             )
             try:
                 with _interrupted_by_signals(coordinator, say):
-                    await coordinator.run()
+                    async with _controlled(coordinator, store, record, say, by_hand):
+                        await coordinator.run()
             finally:
                 if coordinator.ending.interrupted:
                     kill_local_workers()
@@ -185,6 +199,23 @@ def source_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
             )
         addresses |= dict.fromkeys(str(first + step) for step in range(count))
     return tuple(addresses)
+
+
+@asynccontextmanager
+async def _controlled(
+    coordinator: Coordinator, store: RunStore, record: RunRecord, say: Callable[[str], None], by_hand: ByHand
+) -> AsyncIterator[None]:
+    """By socket, where there can be one, and by hand."""
+    async with AsyncExitStack() as controls:
+        try:
+            path = await controls.enter_async_context(control_socket(store.folder, coordinator))
+        except NoSocket as problem:
+            say(f"Warning: no control socket: {problem}")
+        else:
+            record.control = str(path.absolute())
+            say(f"control: loadgen control {shlex.quote(str(store.folder))} status")
+        controls.enter_context(by_hand(coordinator))
+        yield
 
 
 @contextmanager

@@ -128,6 +128,11 @@ def scale(users: int, in_s: float, per_s: float) -> None:
     _the_host().call(lambda shard: shard.population.scale(users, shard.after(in_s), per_s))
 
 
+def address(users: int) -> None:
+    """From now on, mail goes to the first ``users`` of the whole population."""
+    _the_host().call(lambda shard: shard.population.address(users))
+
+
 def end_startup() -> None:
     """Closes start-up connections as they have been held long enough."""
     _the_host().call(lambda shard: shard.population.end_startup(shard.after(0)))
