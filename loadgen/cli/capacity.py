@@ -117,7 +117,7 @@ def capacity(
     if junit is not None:
         told = (found.verdict, found.reasons) if isinstance(found, Capacity) else _gap_verdict(found)
         write_junit(junit, chosen.name, [verdict_case(*told)])
-    with reader_may_leave():
+    with reader_may_leave(result.folder if isinstance(result, Found) else None):
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
         elif isinstance(result, Found):

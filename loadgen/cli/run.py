@@ -82,7 +82,7 @@ def run(
     summary = finished.summary
     if junit is not None:
         write_junit(junit, summary.campaign, cases_of(summary))
-    with reader_may_leave():
+    with reader_may_leave(finished.folder):
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
         else:
@@ -91,6 +91,6 @@ def run(
     if report.path is None:
         click.echo(report.problem, err=True)
     elif not as_json:
-        with reader_may_leave():
+        with reader_may_leave(finished.folder):
             click.echo(f"Report: {report.path}")
     ctx.exit(summary.exit_code)

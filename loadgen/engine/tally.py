@@ -310,6 +310,7 @@ class Tally:
             limit_check=self._limit_check,
             paused_s=round(self._time.stood_ns / _NS_PER_S, 3),
             ending=ending,
+            origin_ns=self._record.started_ns or self._origin_ns,
         )
 
     def _refused_by_limit(self) -> dict[str, int]:

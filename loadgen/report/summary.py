@@ -25,6 +25,7 @@ OCTETS_PER_KB: Final = 1000
 IDLE_AT_LEAST_S: Final = 60.0
 """How long users must have been idle, on average, before their idle traffic is told by the hour."""
 _SECONDS_PER_HOUR: Final = 3600
+_NS_PER_S: Final = 1e9
 
 WHITE_PAPER_TRAFFIC: Final[Mapping[tuple[int, int, int], tuple[int, int]]] = {
     (5, 20, 50_000): (310, 1_230),
@@ -135,6 +136,20 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     white_paper_aggregate: int | None
 
 
+class FailureExample(msgspec.Struct, frozen=True, kw_only=True):
+    """All failures of one operation with one outcome: how many, when in the run, and the text of the first.
+
+    Times are in seconds since the start of the run; None if nobody knows.
+    """
+
+    operation: str
+    outcome: str
+    count: int
+    first_s: float | None = None
+    last_s: float | None = None
+    example: str
+
+
 class Generator(msgspec.Struct, frozen=True, kw_only=True):
     """The generator's own condition. Shares are of 1; ``clamped``: times below 0 or above 10 min."""
 
@@ -176,7 +191,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     traffic: dict[str, dict[str, Traffic]]
     failures: dict[str, int]
     """By outcome, all operations together."""
-    failure_examples: tuple[Failure, ...]
+    failure_examples: tuple[FailureExample, ...]
     generator: Generator
     unexpected_deliveries: int = 0
 
@@ -197,11 +212,12 @@ def summarise(
     limit_check: LimitCheck | None = None,
     paused_s: float = 0.0,
     ending: Ending | None = None,
+    origin_ns: int = 0,
 ) -> Summary:
     """The summary of a run, verdict included; of a run still under way if ``ending`` says ``interrupted``.
 
     ``worst`` are the worst windows of the thresholds that are over windows, ``limit_check`` is the limit set
-    with what it has seen of counters.
+    with what it has seen of counters, ``origin_ns`` is when the run started, on the clock of its totals.
     """
     summary = Summary(
         campaign=campaign.name,
@@ -229,7 +245,7 @@ def summarise(
         ),
         traffic=_traffic(population, totals, measured_s * campaign.speed / campaign.day),
         failures=_failures(totals),
-        failure_examples=tuple(totals.failures.values()),
+        failure_examples=tuple(_example(failure, origin_ns) for failure in totals.failures.values()),
         generator=_generator(population, totals),
         unexpected_deliveries=unexpected_deliveries,
     )
@@ -350,6 +366,21 @@ def _failures(totals: Totals) -> dict[str, int]:
     for failure in totals.failures.values():
         counts[failure.outcome] += failure.count
     return counts
+
+
+def _example(failure: Failure, origin_ns: int) -> FailureExample:
+    return FailureExample(
+        operation=failure.operation,
+        outcome=failure.outcome,
+        count=failure.count,
+        first_s=_seconds(failure.first_ns - origin_ns),
+        last_s=_seconds(failure.last_ns - origin_ns),
+        example=failure.example,
+    )
+
+
+def _seconds(duration_ns: int) -> float:
+    return round(duration_ns / _NS_PER_S, 3)
 
 
 def _generator(population: Population, totals: Totals) -> Generator:

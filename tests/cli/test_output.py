@@ -1,8 +1,9 @@
-"""Readers who leave early, as ``head`` does."""
+"""Readers who leave early, as ``head`` does, and disks that are full."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,21 @@ def test_a_reader_who_leaves_changes_nothing(arguments, code):
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("-m", "loadgen", "profiles", "list"), 98, ""),
+        (("-c", RUN, "run"), 99, "; all that was found is in x"),
+        (("-c", RUN, "run", "--json"), 99, "; all that was found is in x"),
+    ],
+)
+def test_no_room_for_what_is_printed_is_told_in_one_line_and_leaves_a_verdict_alone(arguments, code, said):
+    command = [sys.executable, *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    problem = f"Error: standard output: No space left on device{said}\n"
+    assert (done.returncode, done.stderr) == (code, problem)

@@ -212,11 +212,13 @@ def test_failures_count_by_outcome_with_examples():
     totals = measured()
     record = Recorder(0, 0)
     record.record(Sample("log_on", 0, 0, S, "unauthorized"), "HTTP 401")
+    record.record(Sample("log_on", 0, 0, 3 * S, "unauthorized"), "HTTP 401")
     record.record(Sample("read_message", 0, 0, S, "unauthorized"), "HTTP 401 again")
     totals.add(record.snapshot(S))
-    summary = summarise(campaign, population, totals, measured_s=45.0)
-    assert summary.failures["unauthorized"] == 2
-    assert {failure.example for failure in summary.failure_examples} == {"HTTP 401", "HTTP 401 again"}
+    summary = summarise(campaign, population, totals, measured_s=45.0, origin_ns=S // 4)
+    assert summary.failures["unauthorized"] == 3
+    found = [(each.example, each.first_s, each.last_s) for each in summary.failure_examples]
+    assert found == [("HTTP 401", 0.75, 2.75), ("HTTP 401 again", 0.75, 0.75)]
 
 
 @pytest.mark.parametrize(

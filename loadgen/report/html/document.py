@@ -182,7 +182,7 @@ class Report:
         if not self._summary.failure_examples:
             yield note("No operation failed.")
             return
-        yield tables.failures(self._summary, self._series.failures, self._recorded.run.started_ns)
+        yield tables.failures(self._summary, self._series.failures)
         yield note("Times since the start of the run; the example is the first of its kind.")
 
     def _limits(self) -> Iterator[Markup]:

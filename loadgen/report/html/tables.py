@@ -103,20 +103,19 @@ def _first_apart(figures: Sequence[str]) -> Iterator[Cell]:
     yield from (cell(each, "figure apart" if place == 0 else "figure") for place, each in enumerate(figures))
 
 
-def failures(summary: Summary, times: Mapping[tuple[str, str], FailureTimes], started_ns: int) -> Markup:
-    """Failures by operation and outcome, most first, each with its first and last time and one example."""
+def failures(summary: Summary, times: Mapping[tuple[str, str], FailureTimes]) -> Markup:
+    """Failures by operation and outcome, most first, each with its first and last time and one example.
+
+    ``times`` are those of the intervals, for a summary that does not have them.
+    """
     found = Table(
         "Failures by operation and outcome", ["operation", "outcome", "example", "count", "first", "last"], 3
     )
     for each in sorted(summary.failure_examples, key=lambda failure: -failure.count):
         noted = times.get((each.operation, each.outcome))
-        first, last = (
-            ((each.first_ns - started_ns) / 1e9, (each.last_ns - started_ns) / 1e9)
-            if started_ns
-            else (noted.first_s, noted.last_s)
-            if noted
-            else (None, None)
-        )
+        first, last = each.first_s, each.last_s
+        if first is None and noted is not None:
+            first, last = noted.first_s, noted.last_s
         example = cell(each.example, "example")
         found.row(each.operation, each.outcome, example, f"{each.count:,}", moment(first), moment(last))
     return found.render()

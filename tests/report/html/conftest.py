@@ -62,6 +62,7 @@ def write_run(out: Path, *, evil: str = "", killed_before: str = "", title: str 
             peak=Census(expected, counts),
             limits=(_limit(evil),),
             ending=ending,
+            origin_ns=ORIGIN,
         )
         store.write_summary(summary)
         if not killed_before:
