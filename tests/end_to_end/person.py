@@ -39,6 +39,7 @@ class Person:
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     ) -> None:
         self.account = account or mock.account(index)
+        self.client_type = client_type
         self.lost: list[PeerError] = []
         self.layers: list[str] = []
         self._told = asyncio.Event()
