@@ -128,12 +128,12 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         accounts=organisation,
         counters=counters,
         dialect=library.read("dialect", _client_dialect(organisation), Dialect),
+        dialect_reason="the mock says so",
         inside=organisation.inside,
         limits=MockLimits(organisation.counters_url),
         organisation=organisation,
         process=process,
     )
-        dialect_reason="the mock says so",
 
 
 def _client_dialect(organisation: Organisation) -> str:
