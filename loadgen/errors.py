@@ -23,7 +23,13 @@ class ProfileError(LoadgenError):
 
 
 class PeerError(LoadgenError):
-    """The other side, or the way to it, failed: a result to record."""
+    """The other side, or the way to it, failed: a result to record.
+
+    ``step`` is where on the way to a mailbox it was met, as ``loadgen check`` calls its steps; "" if nobody
+    has noted that.
+    """
+
+    step = ""
 
 
 class WireError(PeerError):

@@ -166,12 +166,16 @@ class CachedMailbox:
         if self._mode.compare_copy:
             await self._check_copy()
         if removing:
-            await remove_mail(self.store, self._logon.handle, self._logon.folder_ids, removing)
+            await self.remove_mail(removing)
         await self.store.release(self._notify, self._logon.handle)
         if self._background is not self.store:
             await self._background.release(self._logons[self._background])
             await self._background.disconnect()
         await self.store.disconnect()
+
+    async def remove_mail(self, begins_with: str) -> None:
+        """Removes mail whose subject begins so, wherever a run leaves it."""
+        await remove_mail(self.store, self._logon.handle, self._logon.folder_ids, begins_with)
 
     def _find(self, message_id: int, key: str = "") -> LocalMessage:
         message = self._copy.inbox.messages.get(message_id)

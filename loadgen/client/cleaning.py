@@ -26,12 +26,14 @@ async def remove_mail(
     The server picks them by a restriction, and each is looked at once more: a server that does not know the
     restriction must not cost anybody his mail.
     """
-    removed = 0
+    removed: set[int] = set()
     for place in CLEANED:
         while found := await _find(store, logon, folder_ids[place], begins_with):
+            if not removed.isdisjoint(found):
+                raise WrongAnswer(f"folder 0x{folder_ids[place]:016X} still has messages that were deleted")
             await _delete(store, logon, folder_ids[place], found)
-            removed += len(found)
-    return removed
+            removed.update(found)
+    return len(removed)
 
 
 async def _find(

@@ -162,11 +162,15 @@ class Mailbox:
         else:
             raise WrongAnswer(f"the Inbox holds {held} messages, not {self._view.count}")
         if removing:
-            await remove_mail(self.store, self._logon, self._folders, removing)
+            await self.remove_mail(removing)
         await self.store.release(
             self._notify, self._view.table, self._deleted_items, self._inbox, self._logon
         )
         await self.store.disconnect()
+
+    async def remove_mail(self, begins_with: str) -> None:
+        """Removes mail whose subject begins so, wherever a run leaves it."""
+        await remove_mail(self.store, self._logon, self._folders, begins_with)
 
     async def _count_messages(self) -> int | None:
         batch = RopBatch()

@@ -37,6 +37,14 @@ from loadgen.wire.pdu import SyntaxId
 _CHAINED_READS_FROM = (12, 0, 4207, 0)
 """Clients of this version and later take RopReadStream in several payloads ([MS-OXCRPC] 3.1.4.1.3)."""
 
+_STEPS = {
+    "refer": "referral",
+    "bind_directory": "directory",
+    "logon_mailbox": "mailbox",
+    "logon_public": "public_folders",
+}
+"""What a check calls the work of a layer."""
+
 T = TypeVar("T")
 
 
@@ -77,6 +85,7 @@ class OutlookClient:
         "_second_mailbox",
         "_starting",
         "_startup",
+        "_step",
         "_type",
     )
 
@@ -115,6 +124,7 @@ class OutlookClient:
         self._starting: list[RpcConnection] = []
         self._first_loss: PeerError | None = None
         self._leaving = False
+        self._step = ""
         self._closed_sent = self._closed_received = 0
         self._mailbox: Mailbox | CachedMailbox
         self._address_book: AddressBook | None = None
@@ -172,7 +182,17 @@ class OutlookClient:
         return Counter(self._connections.values())
 
     async def log_on(self) -> None:
-        """Opens all connections, those of start-up too if asked, and logs on to everything."""
+        """Opens all connections, those of start-up too if asked, and logs on to everything.
+
+        An error says in its ``step`` how far this has come.
+        """
+        try:
+            await self._log_on()
+        except PeerError as error:
+            error.step = error.step or self._step
+            raise
+
+    async def _log_on(self) -> None:
         counts, starting = self._type.connections, self._type.startup
         directory_server = await self._find_directory()
         for _ in range(counts.directory):
@@ -243,7 +263,10 @@ class OutlookClient:
             await public_folders.fetch_news()
 
     async def log_off(self) -> None:
-        """Takes leave, or just cuts, as the client type does, and closes everything."""
+        """Takes leave, or just cuts, as the client type does, and closes everything.
+
+        A run's mail is removed either way, before a connection is cut.
+        """
         self._leaving = True
         if self._type.disconnect == "proper":
             await self._mailbox.log_off(self._removing)
@@ -255,6 +278,8 @@ class OutlookClient:
                 await self._address_book.unbind()
             for connection in list(self._connections):
                 await self._close(connection)
+        elif self._removing:
+            await self._mailbox.remove_mail(self._removing)
         self.abort()
 
     def abort(self) -> None:
@@ -285,7 +310,8 @@ class OutlookClient:
     async def _open(
         self, purpose: str, server: str, service: Service, interfaces: Sequence[SyntaxId]
     ) -> RpcConnection:
-        how = interfaces, self._account.credentials, self._options, self._probe
+        self._step = f"rts_{'public_folders' if purpose == 'public_folder' else service}"
+        how = interfaces, self._account.credentials, self._options, self._pass
         connection: RpcConnection
         if self._type.transport == "tcp":
             connection = await open_service(self._inside, server, service, *how)
@@ -348,7 +374,14 @@ class OutlookClient:
         store.on_failure = partial(self._fail, connection)
         return store
 
+    def _pass(self, layer: str, started_ns: int, ended_ns: int) -> None:
+        """A layer of the connection that is being opened is there; the bind comes last."""
+        if layer == "rts_establish":
+            self._step = self._step.replace("rts_", "bind_")
+        self._probe(layer, started_ns, ended_ns)
+
     async def _timed(self, layer: str, work: Awaitable[T]) -> T:
+        self._step = _STEPS[layer]
         started_ns = monotonic_ns()
         result = await work
         self._probe(layer, started_ns, monotonic_ns())

@@ -74,6 +74,7 @@ class Discoverer:
         try:
             found = await Autodiscover(fetch).find(account.smtp, self._url)
         except PeerError as error:
+            error.step = "autodiscover"
             return given, error
         self.settings = self.settings or found.settings
         return self._with_defaults(found.complete(account)), None
@@ -93,6 +94,7 @@ class Discoverer:
         try:
             return await directory.complete(account)
         except PeerError as error:
+            error.step = "directory"
             error.args = (f"directory for {account.smtp}, asked by way of {server}: {error}",)
             raise
 

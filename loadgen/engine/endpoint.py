@@ -20,9 +20,10 @@ from loadgen.client.account_source import AccountList
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.users_file import PASSWORD_VARIABLE
 from loadgen.engine.discovery import Discoverer
+from loadgen.engine.preflight import explain
 from loadgen.engine.published import look_at_settings, ports_of
 from loadgen.engine.security import tls_settings
-from loadgen.errors import ProfileError, TransportError
+from loadgen.errors import PeerError, ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
 from loadgen.wire.autodiscover import MailboxSettings
@@ -65,7 +66,12 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
         for address in addresses
     )
     asked = Discoverer(campaign, url, proxies, chosen.ports, {host: addresses})
-    accounts = await asked.complete(accounts_of(campaign, population, say))
+    known = accounts_of(campaign, population, say)
+    try:
+        accounts = await asked.complete(known)
+    except PeerError as error:
+        error.args = (explain(error, campaign),)
+        raise
     dialect, reason = _dialect(campaign, asked.settings, accounts[0])
     say(f"dialect: {dialect.name}, since {reason}")
     for warning in await look_at_settings(asked.settings, campaign, proxies[0]):

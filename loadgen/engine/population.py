@@ -10,6 +10,7 @@ import msgspec
 
 from loadgen.engine.day import Day
 from loadgen.engine.phases import AFTER_MEASURE, BACKGROUND, DRAIN, HOLD, MEASURE, PAUSE, poll_speed
+from loadgen.engine.preflight import explain
 from loadgen.engine.returning import drawn
 from loadgen.engine.surroundings import Surroundings
 from loadgen.engine.user import User
@@ -249,7 +250,9 @@ class LivePopulation:
         return (self._around.clock() - self._marked_ns) / NS_PER_S if self._phase == HOLD else 0.0
 
     async def _log_on_alone(self, user: User, due_ns: int) -> None:
-        self.first_refusal = await user.log_on(due_ns, startup=self._startup)
+        await user.log_on(due_ns, startup=self._startup)
+        if user.refusal is not None:
+            self.first_refusal = explain(user.refusal, self._campaign)
 
     async def _log_on(self, user: User, due_ns: int) -> None:
         self._around.recorder.lag("log_on", due_ns, self._around.clock())

@@ -142,34 +142,38 @@ class TestConnections:
         assert names == [name for layer in own for name in ("connect_tcp", layer)]
         assert all(started <= ended for _, started, ended in person.layers)
 
-    @pytest.mark.parametrize(("port", "opened"), [(6002, 0), (6004, 1), (6001, 2)])
-    async def test_a_connection_that_is_refused(self, person_of, port, opened):
+    @pytest.mark.parametrize(
+        ("port", "opened", "step"),
+        [(6002, 0, "rts_referral"), (6004, 1, "rts_directory"), (6001, 2, "rts_store")],
+    )
+    async def test_a_connection_that_is_refused(self, person_of, port, opened, step):
         person = person_of()
         person.network.refused[port] = HttpRefused(503, "RPC Error: 6ba", 0x6BA)
-        with pytest.raises(HttpRefused):
+        with pytest.raises(HttpRefused) as refusal:
             await person.client.log_on()
+        assert refusal.value.step == step
         assert len(person.network.connections) == opened
         person.client.abort()
         assert person.network.ended == ["aborted"] * opened
         assert person.heard == []
 
     @pytest.mark.parametrize(
-        ("peer", "kind", "call"),
+        ("peer", "kind", "call", "step"),
         [
-            ("referral", rfr.RfrGetNewDSARequest, "RfrGetNewDSA"),
-            ("directory", nspi.NspiBindRequest, "NspiBind"),
-            ("mail", emsmdb.EcDoConnectExRequest, "EcDoConnectEx"),
-            ("mail", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx"),
-            ("public", emsmdb.EcDoConnectExRequest, "EcDoConnectEx"),
-            ("public", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx"),
+            ("referral", rfr.RfrGetNewDSARequest, "RfrGetNewDSA", "referral"),
+            ("directory", nspi.NspiBindRequest, "NspiBind", "directory"),
+            ("mail", emsmdb.EcDoConnectExRequest, "EcDoConnectEx", "mailbox"),
+            ("mail", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx", "mailbox"),
+            ("public", emsmdb.EcDoConnectExRequest, "EcDoConnectEx", "public_folders"),
+            ("public", emsmdb.EcDoAsyncConnectExRequest, "EcDoAsyncConnectEx", "public_folders"),
         ],
     )
-    async def test_a_logon_that_is_refused(self, person_of, peer, kind, call):
+    async def test_a_logon_that_is_refused(self, person_of, peer, kind, call, step):
         person = person_of()
         getattr(person.network, peer).change(kind, return_value=0x80040111)
         with pytest.raises(MapiError) as refusal:
             await person.client.log_on()
-        assert (refusal.value.call, refusal.value.code) == (call, 0x80040111)
+        assert (refusal.value.call, refusal.value.code, refusal.value.step) == (call, 0x80040111, step)
         assert person.heard == []
 
     async def test_a_connection_that_goes_while_others_are_opened(self, person_of):

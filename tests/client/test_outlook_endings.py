@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from loadgen.client import mailbox
 from loadgen.errors import (
     ConnectionLost,
     MapiError,
@@ -112,6 +113,24 @@ class TestLeaving:
         assert set(person.network.ended) == {"aborted"}
         assert person.network.bytes == before
         assert person.heard == []
+        person.assert_totals()
+
+    async def test_a_runs_mail_goes_before_the_cut(self, person_of):
+        """No goodbye is said, but what the run has left is looked for."""
+        person = person_of(client_type("outlook2007-online-anywhere", disconnect="cut"))
+        person.client._removing = "a1b2c3d4."
+        looked = []
+
+        async def remove_mail(store, logon, folder_ids, begins_with):
+            assert person.virtual_connections
+            looked.append(begins_with)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mailbox, "remove_mail", remove_mail)
+            await person.client.log_on()
+            await person.client.log_off()
+        assert looked == ["a1b2c3d4."]
+        assert set(person.network.ended) == {"aborted"}
         person.assert_totals()
 
     async def test_aborting_at_any_time(self, person_of):

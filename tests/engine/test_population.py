@@ -46,7 +46,7 @@ def test_the_first_user_is_alone_and_says_why_he_was_refused(run, alive, world):
         population.log_on_first()
         assert population.pending == 1
         await settle(population)
-        assert population.first_refusal == "HTTP 401 Unauthorized"
+        assert population.first_refusal.startswith("HTTP 401 Unauthorized. ")
         assert len(world.clients) == 1
 
     run(main())
