@@ -22,6 +22,7 @@ import msgspec
 
 from loadgen.client.account_source import elsewhere
 from loadgen.client.organisation import Organisation
+from loadgen.engine.beforehand import require_own, require_writable
 from loadgen.engine.control import Control
 from loadgen.engine.control_socket import NoSocket, control_socket
 from loadgen.engine.coordinator import Coordinator
@@ -75,8 +76,7 @@ async def run(
 
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
-    sources = source_addresses(campaign.source_ip)
-    limit_check = LimitCheck(read_limit_set(campaign.limit_set)) if campaign.limit_set else None
+    sources, limit_check = _beforehand(campaign)
     campaign = within_rate(campaign, population, say)
     async with open_target(target, campaign, population, say) as opened:
         population = population.adapted(opened.dialect.adapt)
@@ -120,6 +120,14 @@ async def run(
                 if coordinator.ending.interrupted:
                     kill_local_workers()
             return Finished(tally.finish(coordinator.ending, _now(), coordinator.judged), store.folder)
+
+
+def _beforehand(campaign: Campaign) -> tuple[tuple[str, ...], LimitCheck | None]:
+    """Source addresses and limits to keep to, after looking whether this machine has what they say."""
+    sources = source_addresses(campaign.source_ip)
+    require_own(sources)
+    require_writable(Path(campaign.out))
+    return sources, LimitCheck(read_limit_set(campaign.limit_set)) if campaign.limit_set else None
 
 
 def _requirements(
@@ -242,11 +250,11 @@ def _record(campaign: Campaign, population: Population, target: Target, started:
         seed=campaign.seed,
         run_id=secrets.token_hex(4),
         target=target.name,
+        dialect=target.dialect.name,
+        dialect_reason=target.dialect_reason,
         started=started.isoformat(timespec="milliseconds"),
     )
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-        dialect=target.dialect.name,
-        dialect_reason=target.dialect_reason,
