@@ -218,9 +218,9 @@ async def _ask(url: str, users: int) -> Organisation:
             text = await answer.read()
             status = answer.status
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise TransportError(
-            f"{address}: {str(error) or type(error).__name__}; is the mock running?"
-        ) from None
+        system = getattr(error, "os_error", error)  # without what aiohttp wraps around it
+        why = getattr(system, "strerror", "") or str(system) or type(error).__name__
+        raise TransportError(f"{address}: {why}; is the mock running?") from None
     if status != 200:
         raise TransportError(f"{address} answered {status}; give the counters_url of a running mock")
     organisation = Organisation.decode(text, address)
