@@ -18,8 +18,9 @@ from loadgen.cli.campaign_options import (
 from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
 from loadgen.cli.junit import junit_option
+from loadgen.cli.keyboard import by_keys
 from loadgen.cli.output import reader_may_leave
-from loadgen.cli.progress import progress_display
+from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.run import run as run_campaign
 from loadgen.report import text
@@ -45,6 +46,7 @@ Examples:
 @population_options
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the end screen.")
+@manner_options
 @junit_option
 @debug_option
 @click.pass_context
@@ -59,6 +61,7 @@ def run(
     profile: str | None,
     junit: Path | None,
     as_json: bool,
+    manner: Manner | None,
     **options: object,
 ) -> None:
     """Run CAMPAIGN, a built-in name or a TOML file; without one, and without users of your own, 'quickstart'.
@@ -68,7 +71,7 @@ def run(
     chosen = choose_campaign(campaign, own_groups(groups, users, client, profile), options)
     population = populate(chosen)
     started_s = time.monotonic()
-    with progress_display(chosen.name) as display:
+    with progress_display(chosen.name, manner=manner) as display:
         finished = asyncio.run(
             run_campaign(
                 chosen,
@@ -77,6 +80,7 @@ def run(
                 say=display.say,
                 on_progress=display.show,
                 command=repeat_command(sys.argv[1:]),
+                by_hand=by_keys(display),
             )
         )
     summary = finished.summary

@@ -14,9 +14,9 @@ from rich.console import Console
 from loadgen.cli import run as run_module
 from loadgen.cli.html_report import HtmlReport
 from loadgen.cli.main import main
-from loadgen.cli.progress import LiveTable, PlainLines, line, progress_display, table
-from loadgen.engine.run import Finished
+from loadgen.cli.progress import PlainLines, line, progress_display
 from loadgen.engine.progress import Progress
+from loadgen.engine.run import Finished
 from loadgen.errors import ProfileError, TransportError, WrongAnswer
 from loadgen.measure.store import ResultsError, RunStore
 from loadgen.measure.threshold import Ending
@@ -35,7 +35,7 @@ def runs(monkeypatch):
 
     runs = Runs()
 
-    async def run_campaign(campaign, population, target, *, say, on_progress, command):
+    async def run_campaign(campaign, population, target, *, say, on_progress, command, by_hand):
         runs.append((campaign, target))
         say("starting")
         if runs.error is not None:
@@ -315,23 +315,3 @@ def test_standard_output_has_the_result_alone(runs):
     assert result.stderr == "starting\n"
     assert result.stdout.startswith("\nTCP connections")
     assert "starting" not in result.stdout
-
-
-def test_a_terminal_gets_one_table_with_all_of_it():
-    console = Console(width=100, record=True, force_terminal=True, file=io.StringIO())
-    with progress_display("quickstart", console) as display:
-        assert isinstance(display, LiveTable)
-        display.say("results: x/")
-        display.show(PROGRESS)
-    console.print(table("quickstart", PROGRESS))
-    text = console.export_text()
-    for part in (
-        "results: x/",
-        "measure",
-        "1,000 of 1,001",
-        "6,006",
-        "15,000 done",
-        "p50 1.2 ms",
-        "skipped 3",
-    ):
-        assert part in text
