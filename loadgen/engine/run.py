@@ -87,13 +87,10 @@ async def run(
         store = RunStore.create(Path(campaign.out), campaign.name, started, started_ns, scraped)
         say(f"results: {store.folder}/")
         with store:
-            record = _record(campaign, population, opened, started)
-            record.command, record.started_ns = command, started_ns
+            record = _record(campaign, population, opened, started, started_ns, command)
             limits = LimitWatch(opened.limits)
             tally = Tally(campaign, population, store, record, time.monotonic_ns, limits, limit_check)
-            links = local_links(
-                cut(campaign, population, opened, sources, requirements, run_id=record.run_id)
-            )
+            links = local_links(cut(campaign, population, opened, sources, requirements, record.run_id))
             coordinator = lead(
                 campaign,
                 population,
@@ -242,7 +239,14 @@ def _interrupted_by_signals(coordinator: Coordinator, say: Callable[[str], None]
             loop.remove_signal_handler(number)
 
 
-def _record(campaign: Campaign, population: Population, target: Target, started: datetime) -> RunRecord:
+def _record(
+    campaign: Campaign,
+    population: Population,
+    target: Target,
+    started: datetime,
+    started_ns: int,
+    command: str,
+) -> RunRecord:
     return RunRecord(
         campaign=library.to_table(campaign),
         client_types={group.client.name: library.to_table(group.client) for group in population.groups},
@@ -252,7 +256,9 @@ def _record(campaign: Campaign, population: Population, target: Target, started:
         target=target.name,
         dialect=target.dialect.name,
         dialect_reason=target.dialect_reason,
+        command=command,
         started=started.isoformat(timespec="milliseconds"),
+        started_ns=started_ns,
     )
 
 
