@@ -139,6 +139,8 @@ class RpcSecurity:
         if not said and not context.complete:
             raise RemoteProtocolError("the server leaves the authentication unfinished")
         if context.complete and self._level >= INTEGRITY:
+            if not context.signs or (self._level == PRIVACY and not context.seals):
+                raise RemoteProtocolError(f"the server does not agree to rpc_security at level {self._level}")
             self.overhead = _TRAILER.size + context.token_size
         return self._verifier(said) if said else None
 

@@ -62,6 +62,16 @@ class SecurityContext:
         return self._context.negotiated_protocol == "kerberos"
 
     @property
+    def signs(self) -> bool:
+        """Whether both sides sign: an NTLM server that does not has a constant for a signature."""
+        return bool(self._context.context_attr & spnego.ContextReq.integrity)
+
+    @property
+    def seals(self) -> bool:
+        """Whether both sides seal."""
+        return bool(self._context.context_attr & spnego.ContextReq.confidentiality)
+
+    @property
     def token_size(self) -> int:
         """Bytes of a signature; known once the context is complete."""
         return self._context.query_message_sizes().header

@@ -309,6 +309,31 @@ def test_challenges_that_make_no_sense(auth, text):
         association.receive_pdu(ack(auth))
 
 
+@pytest.mark.parametrize(
+    ("level", "cleared", "agrees"),
+    [
+        ("privacy", 0x10, False),
+        ("privacy", 0x20, False),
+        ("privacy", 0x30, False),
+        ("integrity", 0x10, False),
+        ("integrity", 0x20, True),
+        ("connect", 0x30, True),
+    ],
+)
+def test_servers_that_leave_protection_out(level, cleared, agrees):
+    """NTLMSSP_NEGOTIATE_SIGN is 0x10, _SEAL 0x20 ([MS-NLMP] 2.2.2.5); flags of a challenge are at byte 20."""
+    security = client(level=level)
+    verifier = Acceptor("ntlm", level).answer(security.first_leg())
+    token = bytearray(verifier.token)
+    token[20] &= ~cleared
+    challenge = AuthVerifier(verifier.auth_type, verifier.auth_level, 1, bytes(token))
+    if agrees:
+        assert security.answer(challenge) is not None
+        return
+    with pytest.raises(RemoteProtocolError, match="the server does not agree to rpc_security"):
+        security.answer(challenge)
+
+
 def test_a_token_that_is_missing():
     with pytest.raises(RemoteProtocolError, match="ntlm: the server has sent no token"):
         client().answer(AuthVerifier(10, 6, 1, b""))
