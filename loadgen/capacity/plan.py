@@ -10,7 +10,6 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from loadgen.capacity import work
 from loadgen.capacity.ceilings import Ceiling, ceilings
 from loadgen.capacity.needed import Needed, needed
 from loadgen.capacity.per_server import (
@@ -39,6 +38,7 @@ from loadgen.workload.connection_model import (
     virtual_connections,
 )
 from loadgen.workload.topology import Topology
+from loadgen.workload.white_paper import TRAFFIC
 
 SCHEMA: Final = 1
 START_UP_SHARES: Final = (Fraction(1, 4), Fraction(1, 2))
@@ -134,7 +134,7 @@ def make_plan(
         as_loadgen=_loadgens_view(topology, population, found),
         addresses=tuple(addresses(server, startup=startup) for server in proxies),
         reconnect=tuple(reconnect(topology, server, spread_s, startup=startup) for server in proxies),
-        traffic=tuple(Traffic.of(row, groups, day_s) for row in work.TRAFFIC),
+        traffic=tuple(Traffic.of(row, groups, day_s) for row in TRAFFIC),
         rpc_per_s=round(sum(server.rpc_per_s for server in servers), 2),
         pings_per_s=round(sum(server.pings_per_s for server in servers), 2),
         needed=None if for_users is None else needed(topology, population, for_users, startup=startup),

@@ -15,6 +15,7 @@ from loadgen.workload.campaign import UserGroup
 from loadgen.workload.connection_model import virtual_connections
 from loadgen.workload.profile import MessageProfile
 from loadgen.workload.topology import Topology
+from loadgen.workload.white_paper import TrafficRow
 
 PEAK: Final = 2
 """The busiest hour has so many times the mean (white paper)."""
@@ -66,55 +67,6 @@ class Calls(NamedTuple):
     referral: float
 
 
-class TrafficRow(Struct, frozen=True):
-    """A row of the white paper's traffic table: kB of a user and day, by profile (facts D3)."""
-
-    name: str
-    of_profile: Mapping[tuple[int, int], tuple[int, int]]
-    """(sent, received) to (sending, aggregate), of messages of 50 kB."""
-    of_message: tuple[float, float]
-    """kB of one message sent and one received, for profiles that the table has not."""
-    of_day: float = 0.0
-    """kB that a day costs without any message."""
-
-
-MESSAGE_OCTETS: Final = 50_000
-TRAFFIC: Final = (
-    TrafficRow(
-        "Outlook Anywhere",
-        {(5, 20): (310, 1_230), (10, 40): (620, 2_470), (20, 80): (1_230, 4_940), (30, 120): (1_850, 7_400)},
-        (61.7, 61.7),
-    ),
-    TrafficRow(
-        "Outlook 2007 cached, inside",
-        {(5, 20): (260, 1_040), (10, 40): (520, 2_080), (20, 80): (1_040, 4_160), (30, 120): (1_560, 6_240)},
-        (52.0, 52.0),
-    ),
-    TrafficRow(
-        "Outlook 2007 online, inside",
-        {
-            (5, 20): (190, 2_510),
-            (10, 40): (380, 5_030),
-            (20, 80): (760, 10_050),
-            (30, 120): (1_140, 15_070),
-        },
-        (38.0, 125.6),
-    ),
-    TrafficRow(
-        "Outlook Web Access 2007",
-        {
-            (5, 20): (800, 5_390),
-            (10, 40): (1_600, 10_620),
-            (20, 80): (3_200, 21_070),
-            (30, 120): (4_800, 31_530),
-        },
-        (160.0, 261.4),
-        162.7,
-    ),
-)
-"""The first row is that of the generator's client types."""
-
-
 class Traffic(Struct, frozen=True):
     """What a population moves, if all of it were clients of one row of the white paper's table."""
 
@@ -126,7 +78,7 @@ class Traffic(Struct, frozen=True):
     @classmethod
     def of(cls, row: TrafficRow, groups: Sequence[UserGroup], day_s: float) -> "Traffic":
         """Mean over a day of ``day_s``, and twice that."""
-        kb_per_s = sum(group.users * _kb_per_day(row, group.profile) for group in groups) / day_s
+        kb_per_s = sum(group.users * row.kb_per_day(group.profile) for group in groups) / day_s
         mbit_per_s = kb_per_s * BITS_PER_OCTET / OCTETS_PER_KB
         return cls(row.name, round(kb_per_s, 1), round(mbit_per_s, 2), round(PEAK * mbit_per_s, 1))
 
@@ -184,11 +136,3 @@ def calls_to_log_on(client: ClientType, *, startup: bool) -> Calls:
 
 def _mail_calls(client: ClientType) -> MailCalls:
     return MAIL_CALLS[client.cached is not None, client.notification == "asynchronous"]
-
-
-def _kb_per_day(row: TrafficRow, profile: MessageProfile) -> float:
-    per_day = profile.sent_per_day, profile.received_per_day
-    if profile.message_size == MESSAGE_OCTETS and per_day in row.of_profile:
-        return sum(row.of_profile[per_day])
-    per_message = sum(each * count for each, count in zip(row.of_message, per_day, strict=True))
-    return row.of_day + per_message * profile.message_size / MESSAGE_OCTETS

@@ -17,8 +17,8 @@ from loadgen.measure.totals import Totals
 from loadgen.report import warnings
 from loadgen.report.limit_check import LimitCheck, LimitResult
 from loadgen.workload import connection_model
-from loadgen.workload.campaign import Campaign, Population
-from loadgen.workload.profile import MessageProfile
+from loadgen.workload.campaign import Campaign, Population, UserGroup
+from loadgen.workload.white_paper import ANYWHERE, row_of
 
 SCHEMA: Final = 1
 OCTETS_PER_KB: Final = 1000
@@ -26,17 +26,6 @@ IDLE_AT_LEAST_S: Final = 60.0
 """How long users must have been idle, on average, before their idle traffic is told by the hour."""
 _SECONDS_PER_HOUR: Final = 3600
 _NS_PER_S: Final = 1e9
-
-WHITE_PAPER_TRAFFIC: Final[Mapping[tuple[int, int, int], tuple[int, int]]] = {
-    (5, 20, 50_000): (310, 1_230),
-    (10, 40, 50_000): (620, 2_470),
-    (20, 80, 50_000): (1_230, 4_940),
-    (30, 120, 50_000): (1_850, 7_400),
-}
-"""Outlook Anywhere, kB per user and day: (sent, received, size) to (sending, aggregate) (facts D3).
-
-It is Outlook 2007 in cached mode: the white paper has no figures for online mode over Outlook Anywhere.
-"""
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -124,8 +113,8 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """kB of TCP payload per user and simulated day, both directions; ``idle_per_hour`` per real hour.
 
-    ``idle_per_hour`` is None without a hold of :data:`IDLE_AT_LEAST_S`. ``white_paper_*`` are its figures for
-    Outlook Anywhere, which are of cached mode; None for a profile that it does not have.
+    ``idle_per_hour`` is None without a hold of :data:`IDLE_AT_LEAST_S`. ``white_paper_*`` are the figures of
+    its row for such clients, None for a profile that it does not have.
     """
 
     users: int
@@ -134,6 +123,8 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     idle_per_hour: float | None
     white_paper_sending: int | None
     white_paper_aggregate: int | None
+    white_paper_row: str = ANYWHERE.label
+    """Files that do not say it have no other."""
 
 
 class FailureExample(msgspec.Struct, frozen=True, kw_only=True):
@@ -326,34 +317,36 @@ def _uncounted(peak: Census | None, steady: Census | None) -> dict[str, list[str
 
 def _traffic(population: Population, totals: Totals, days: float) -> dict[str, dict[str, Traffic]]:
     """Groups of the same client type and profile are one line."""
-    users: dict[tuple[str, str], int] = {}
-    profiles: dict[str, MessageProfile] = {}
+    merged: dict[tuple[str, str], UserGroup] = {}
     for group in population.groups:
         key = (group.client.name, group.profile.name)
-        users[key] = users.get(key, 0) + group.users
-        profiles[group.profile.name] = group.profile
+        others = merged[key].users if key in merged else 0
+        merged[key] = UserGroup(others + group.users, group.client, group.profile)
     table: dict[str, dict[str, Traffic]] = {}
-    for (client, profile), count in users.items():
-        line = _traffic_line(totals, client, profiles[profile], count, days)
-        table.setdefault(client, {})[profile] = line
+    for (client, profile), group in merged.items():
+        table.setdefault(client, {})[profile] = _traffic_line(totals, group, days)
     return table
 
 
-def _traffic_line(totals: Totals, client: str, profile: MessageProfile, users: int, days: float) -> Traffic:
-    def per_user_day(octets: int) -> float:
-        return octets / OCTETS_PER_KB / users / days if days else 0.0
+def _traffic_line(totals: Totals, group: UserGroup, days: float) -> Traffic:
+    client, profile = group.client.name, group.profile.name
 
-    sending, _ = totals.traffic.get((client, profile.name, "sending"), (0, 0.0))
-    receiving, _ = totals.traffic.get((client, profile.name, "receiving"), (0, 0.0))
-    idle, idle_s = totals.traffic.get((client, profile.name, "idle"), (0, 0.0))
-    paper = WHITE_PAPER_TRAFFIC.get((profile.sent_per_day, profile.received_per_day, profile.message_size))
+    def per_user_day(octets: int) -> float:
+        return octets / OCTETS_PER_KB / group.users / days if days else 0.0
+
+    sending, _ = totals.traffic.get((client, profile, "sending"), (0, 0.0))
+    receiving, _ = totals.traffic.get((client, profile, "receiving"), (0, 0.0))
+    idle, idle_s = totals.traffic.get((client, profile, "idle"), (0, 0.0))
+    row = row_of(group.client)
+    paper = row.printed(group.profile)
     return Traffic(
-        users=users,
+        users=group.users,
         sending=round(per_user_day(sending), 1),
         aggregate=round(per_user_day(receiving), 1),
-        idle_per_hour=_per_hour(idle, idle_s) if idle_s >= users * IDLE_AT_LEAST_S else None,
+        idle_per_hour=_per_hour(idle, idle_s) if idle_s >= group.users * IDLE_AT_LEAST_S else None,
         white_paper_sending=paper[0] if paper else None,
         white_paper_aggregate=paper[1] if paper else None,
+        white_paper_row=row.label,
     )
 
 

@@ -59,11 +59,11 @@ _UNSEEN_BY_LOADGEN: Final = {
     "directory": "to global catalogs",
 }
 _TRAFFIC_FIGURES: Final = ("users", "sending", "aggregate", "total", "idle/hour")
-_WHITE_PAPER: Final = "white paper, cached mode"
+_WHITE_PAPER: Final = "white paper, "
 _TRAFFIC_NOTE: Final = (
-    "The white paper's Outlook Anywhere figures are of Outlook 2007 in cached mode: beside other types they "
-    "show the order of magnitude, and are no target. idle/hour: per user and real hour, from a hold of at "
-    f"least {IDLE_AT_LEAST_S:g} s."
+    "The white paper's figures are of Outlook 2007 in cached mode: beside other types they show the order of "
+    "magnitude, and are no target; inside the firewall it has online mode, too. idle/hour: per user and real "
+    f"hour, from a hold of at least {IDLE_AT_LEAST_S:g} s."
 )
 _FILES: Final = "run.json summary.json latency.hlog timeseries.csv connections.csv counters.csv events.jsonl"
 
@@ -153,15 +153,18 @@ def _cells(cell: Cell | None) -> Iterator[Text]:
 
 def loadgens_view(connections: Connections, users: int) -> str:
     """What LoadGen would have opened for the same users, in a sentence."""
-    seen = sum(connections.as_loadgen[column] for column in _COUNTED_BY_LOADGEN)
+    seen = sum(connections.as_loadgen.get(column, 0) for column in _COUNTED_BY_LOADGEN)
     where = " and ".join(
-        place for column, place in _COUNTED_BY_LOADGEN.items() if connections.as_loadgen[column]
+        place for column, place in _COUNTED_BY_LOADGEN.items() if connections.as_loadgen.get(column)
     )
     start = f"LoadGen's view of these {users:,} users: {seen:,} connections {where}"
     steady, peak = connections.steady or connections.peak, connections.peak or connections.steady
     if not steady:
         return f"{start}."
-    real, most = (sum(cells[column].expected for column in _COUNTED_BY_LOADGEN) for cells in (steady, peak))
+    real, most = (
+        sum(cells[column].expected for column in _COUNTED_BY_LOADGEN if column in cells)
+        for cells in (steady, peak)
+    )
     if real == most == seen:
         return f"{start}, which is all that they have."
     text = f"{start} instead of {real:,}, a factor of {_factor(real, seen)}"
@@ -233,7 +236,7 @@ def _traffic(traffic: Mapping[str, Mapping[str, Traffic]]) -> ConsoleRenderable:
     nested = table(*_TRAFFIC_FIGURES, texts=("client type, profile",))
     above = ""
     for client, profile, figures in _traffic_lines(traffic):
-        style = "dim" if client == _WHITE_PAPER else ""
+        style = "dim" if client.startswith(_WHITE_PAPER) else ""
         for flat in (wide, tight):
             flat.add_row(plain(client), plain(profile), *figures, style=style)
         if client != above:
@@ -241,7 +244,7 @@ def _traffic(traffic: Mapping[str, Mapping[str, Traffic]]) -> ConsoleRenderable:
         nested.add_row(plain(f"  {profile}"), *figures, style=style)
         above = client
     return titled(
-        "Traffic in kB per user and day: TCP payload between client and CAS, both ways",
+        "Traffic in kB per user and day: TCP payload of clients, both ways",
         FirstThatFits(wide, tight, nested),
         Text(),
         Text(_TRAFFIC_NOTE, "dim"),
@@ -252,16 +255,20 @@ def _traffic_lines(
     traffic: Mapping[str, Mapping[str, Traffic]],
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Client type, profile and figures; the white paper's for the same profiles come last."""
-    paper: dict[str, tuple[int, int]] = {}
+    paper: dict[tuple[str, str], tuple[int, int]] = {}
     for client, profiles in traffic.items():
         for profile, line in profiles.items():
             kb = (line.sending, line.aggregate, line.sending + line.aggregate)
             idle = NO_FIGURE if line.idle_per_hour is None else f"{line.idle_per_hour:,.1f}"
             yield client, profile, (f"{line.users:,}", *(f"{each:,.0f}" for each in kb), idle)
             if line.white_paper_sending is not None and line.white_paper_aggregate is not None:
-                paper[profile] = (line.white_paper_sending, line.white_paper_aggregate)
-    for profile, (sending, aggregate) in paper.items():
-        yield _WHITE_PAPER, profile, ("", f"{sending:,}", f"{aggregate:,}", f"{sending + aggregate:,}", "")
+                paper[line.white_paper_row, profile] = (line.white_paper_sending, line.white_paper_aggregate)
+    for (row, profile), (sending, aggregate) in paper.items():
+        yield (
+            f"{_WHITE_PAPER}{row}",
+            profile,
+            ("", f"{sending:,}", f"{aggregate:,}", f"{sending + aggregate:,}", ""),
+        )
 
 
 def _outages(summary: Summary) -> ConsoleRenderable:

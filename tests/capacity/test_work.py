@@ -7,11 +7,11 @@ from loadgen.capacity import work
 from loadgen.capacity.plan import make_plan
 from loadgen.capacity.work import Calls, Traffic
 from loadgen.client.client_type import ClientType
-from loadgen.report.summary import WHITE_PAPER_TRAFFIC
 from loadgen.workload import library
 from loadgen.workload.campaign import UserGroup
 from loadgen.workload.profile import MessageProfile
 from loadgen.workload.topology import read_topology
+from loadgen.workload.white_paper import TRAFFIC
 
 from .conftest import CACHED, LOADGEN, ONLINE
 
@@ -35,13 +35,7 @@ def test_the_worked_examples_of_the_white_paper(population_of):
     ]
 
 
-def test_the_row_of_outlook_anywhere_is_that_of_reports():
-    for (sent, received, size), kb in WHITE_PAPER_TRAFFIC.items():
-        assert size == work.MESSAGE_OCTETS
-        assert work.TRAFFIC[0].of_profile[sent, received] == kb
-
-
-@pytest.mark.parametrize("row", work.TRAFFIC, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TRAFFIC, ids=lambda row: row.name)
 def test_rows_are_what_their_messages_cost(row):
     """A profile that the table has comes out alike, within 1 %, by what a single message costs (facts D4)."""
     for (sent, received), kb in row.of_profile.items():

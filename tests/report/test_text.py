@@ -219,8 +219,29 @@ def test_traffic_stands_beside_the_white_papers_cached_mode():
         ["mode", "heavy", "1,230", "4,940", "6,170"],
         ["mode", "very-heavy", "1,850", "7,400", "9,250"],
     ]
-    assert "Outlook 2007 in cached mode: beside other types" in screen
+    assert "Outlook 2007 in cached mode: beside other types" in " ".join(screen.split())
     assert "from a hold of at least 60 s." in " ".join(screen.split())
+
+
+def test_inside_the_firewall_the_white_paper_has_rows_of_both_modes():
+    groups = ("outlook2007-cached", "outlook2007-online", "outlook2007-online-anywhere")
+    found = both(group=[{"users": 9, "client": client, "profile": "light"} for client in groups])
+    screen = printed(found)
+    assert row(screen, "white paper, cached, inside")[-4:] == ["light", "260", "1,040", "1,300"]
+    assert row(screen, "white paper, online, inside")[-4:] == ["light", "190", "2,510", "2,700"]
+    assert row(screen, "white paper, cached mode")[-4:] == ["light", "310", "1,230", "1,540"]
+    assert "between client and CAS" not in screen
+
+
+def test_a_summary_from_before_clients_inside_the_firewall_reads_as_it_did():
+    found = summary()
+    document = msgspec.to_builtins(found)
+    for cells in (document["connections"]["as_loadgen"], document["connections"]["peak"]):
+        del cells["client_to_servers"]
+    for lines in document["traffic"].values():
+        for line in lines.values():
+            del line["white_paper_row"]
+    assert printed(msgspec.convert(document, Summary)) == printed(found)
 
 
 def test_traffic_of_a_narrow_screen_has_the_profiles_under_their_type():

@@ -37,6 +37,7 @@ def write(recorded: Recorded) -> Path:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)  # it would take up what room there is
         raise ResultsError(f"{path}: {error.strerror}") from None
     return path
 
@@ -225,9 +226,9 @@ class Report:
             return
         yield tables.traffic(self._summary.traffic)
         yield note(
-            "Payload of TCP segments between client and CAS, both ways. The white paper's figures are of "
-            "Outlook 2007 in cached mode: beside other types they show the order of magnitude. idle/hour is "
-            f"per real hour, from a hold of at least {IDLE_AT_LEAST_S:g} s."
+            "Payload of the clients' TCP segments, both ways. The white paper's figures are of Outlook 2007: "
+            "over HTTP in cached mode, inside the firewall in both modes. Beside other types they show the "
+            f"order of magnitude. idle/hour is per real hour, from a hold of at least {IDLE_AT_LEAST_S:g} s."
         )
 
     def _generator(self) -> Iterator[Markup]:

@@ -143,12 +143,13 @@ def traffic(lines: Mapping[str, Mapping[str, Traffic]]) -> Markup:
             "aggregate",
             "total",
             "idle/hour",
+            "row",
             "sending",
             "aggregate",
         ],
         2,
     )
-    found.group(("", 3), ("measured", 4), ("white paper, cached mode", 2))
+    found.group(("", 3), ("measured", 4), ("white paper", 3))
     for client, profiles in lines.items():
         for profile, each in profiles.items():
             figures = (each.sending, each.aggregate, each.sending + each.aggregate)
@@ -159,7 +160,8 @@ def traffic(lines: Mapping[str, Mapping[str, Traffic]]) -> Markup:
                 f"{each.users:,}",
                 *_first_apart([f"{figure:,.0f}" for figure in figures]),
                 NO_FIGURE if each.idle_per_hour is None else f"{each.idle_per_hour:,.1f}",
-                *_first_apart([NO_FIGURE if figure is None else f"{figure:,}" for figure in paper]),
+                cell(each.white_paper_row, "apart"),
+                *(NO_FIGURE if figure is None else f"{figure:,}" for figure in paper),
             )
     return found.render()
 

@@ -37,10 +37,7 @@ def _why_passed(recorded: Recorded) -> str:
 def headline_figures(summary: Summary) -> dict[str, tuple[str, str]]:
     """The figures at the top: what, how much, and a remark."""
     users, connections = summary.users, summary.connections
-    peak, steady = (
-        each["client_to_cas"].expected + each["client_to_servers"].expected if each else None
-        for each in (connections.peak, connections.steady)
-    )
+    peak, steady = _of_clients(connections.peak), _of_clients(connections.steady)
     done = sum(each.done for each in summary.operations.values())
     failed = sum(each.failed for each in summary.operations.values())
     skipped = sum(each.skipped for each in summary.operations.values())

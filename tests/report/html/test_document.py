@@ -88,7 +88,7 @@ def test_every_part_is_there_under_a_heading_with_a_link(a_run):
         "ports CAS1",
         "CAS total",
         "outlook2007-online-anywhere light",
-        "white paper, cached mode",
+        "cached mode 310 1,230",
         "lag p99, ms",
         "loadgen run stalling --out",
         "2026-01-02 03:04:05 UTC",
