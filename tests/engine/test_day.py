@@ -5,6 +5,7 @@ import pytest
 
 from loadgen.client.client_type import ConnectionCounts, PublicFolderWork
 from loadgen.engine.day import Day
+from loadgen.engine.pace import Pace
 from loadgen.engine.user import User
 from loadgen.errors import MapiError, TimedOut
 from loadgen.measure.recorder import Arrived, Counts, Submitted
@@ -111,6 +112,31 @@ def test_a_send_resolves_names_and_submits_and_response_counts_from_its_due_time
     [first, *_] = world.client(0).sent
     assert (first.key, first.size) == ("1.0.0", 50_000)
     assert [recipient.alias for recipient in first.recipients] == ["user1"]
+
+
+def test_what_comes_faster_than_the_pace_is_skipped_and_counted(play, world):
+    """Two in two seconds are within one message a second; what else comes at once is not put off."""
+
+    async def scenario(days, around):
+        around.sends = Pace(1.0)
+
+    snapshot = play(FixedSchedule(sends_s=[1, 1.1, 1.2, 1.3, 60]), scenario)
+    counts = snapshot.counts["send_message"]
+    assert (counts.planned, counts.done, counts.skipped) == (5, 2, 3)
+    assert [message.key for message in world.client(0).sent] == ["1.0.0", "1.0.4"]
+    assert "resolve_names" not in snapshot.counts or snapshot.counts["resolve_names"].planned == 2
+
+
+def test_mail_that_is_not_the_runs_is_neither_read_nor_deleted(play, world):
+    async def scenario(days, around):
+        around.stamp = "a1b2c3d4."
+        world.deliver(0, "Minutes of Monday")
+        world.deliver(0, "a1b2c3d4.1.1.0")
+
+    snapshot = play(FixedSchedule(), scenario, received_per_day=1, read_per_day=1, deleted_per_day=1)
+    assert snapshot.counts["receive_message"].done == 2
+    assert snapshot.counts["read_message"].done == snapshot.counts["delete_message"].done == 1
+    assert [arrived.key for arrived in snapshot.arrived] == ["a1b2c3d4.1.1.0"]
 
 
 def test_a_stall_of_the_loop_shows_as_lag_and_in_the_response(play, world, ear):
