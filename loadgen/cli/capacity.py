@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
 from loadgen.capacity import found_text
 from loadgen.capacity import gap as gap_table
@@ -22,7 +21,7 @@ from loadgen.cli.campaign_options import (
 )
 from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.capacity_run import Found, find_capacity
@@ -119,7 +118,7 @@ def capacity(
         write_junit(junit, chosen.name, [verdict_case(*told)])
     with reader_may_leave(result.folder if isinstance(result, Found) else None):
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+            print_json(found)
         elif isinstance(result, Found):
             found_text.show(result.capacity, result.folder)
         else:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 from rich.console import Console
 
 from loadgen.check.checkup import check as take_check
@@ -13,7 +12,7 @@ from loadgen.check.result import Result
 from loadgen.check.text import show
 from loadgen.cli.campaign_options import campaign_options
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.engine.checking import open_subject
 from loadgen.engine.security import INSECURE
 from loadgen.measure.threshold import EXIT_UNREACHABLE
@@ -84,7 +83,7 @@ def check(
     result = asyncio.run(_check(target, campaign, user, mailbox, trace, trace_pcap))
     with reader_may_leave():
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2))
+            print_json(result)
         else:
             show(result, Console())
     ctx.exit(0 if result.passed else EXIT_UNREACHABLE)

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.errors import ProfileError
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _print(comparison: "Comparison", form: str | None) -> None:
     from loadgen.compare import markdown, text  # noqa: PLC0415 - as above
 
     if form == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(comparison), indent=2))
+        print_json(comparison)
     elif form == "markdown":
         click.echo(markdown.markdown(comparison), nl=False)
     else:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Final, get_args
 
 import click
-import msgspec
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.cli.progress import line
 from loadgen.engine.control import Command, CommandName
 from loadgen.engine.control_socket import ask
@@ -41,7 +40,7 @@ def control(
     answer = ask(run, Command(command, users))
     with reader_may_leave():
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+            print_json(answer)
         elif command == "status" and answer.status is not None:
             click.echo(safe(line(answer.status)))
         else:

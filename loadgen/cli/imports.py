@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.errors import ProfileError
 from loadgen.imports import connections as by_role
 from loadgen.imports.imported import Imported, make_folder, read_import, write_import
@@ -148,6 +148,6 @@ def _finish(imported: Imported, folder: Path, *, as_json: bool, limits: tuple[Li
     write_import(folder, imported)
     with reader_may_leave():
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(imported), indent=2))
+            print_json(imported)
         else:
             show(imported, folder, limits)

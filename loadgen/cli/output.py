@@ -1,4 +1,4 @@
-"""Standard output whose reader may leave before the end, as ``head`` does, or that has no room left."""
+"""Standard output: answers as JSON, and a reader who leaves before the end, as ``head`` does, or no room."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import msgspec
 
 from loadgen.measure.store import ResultsError
 
@@ -32,6 +33,11 @@ def reader_may_leave(results: Path | None = None) -> Iterator[None]:
         if results is None:
             raise ResultsError(problem) from None
         click.echo(f"Error: {problem}; all that was found is in {results}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Prints what ``--json`` of every command does: its answer as JSON for people and programs to read."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _print_nowhere() -> None:

@@ -3,7 +3,6 @@
 from typing import Final
 
 import click
-import msgspec
 
 from loadgen.capacity import plan_text
 from loadgen.capacity.plan import RECONNECT_SPREAD_S, make_plan
@@ -16,7 +15,7 @@ from loadgen.cli.campaign_options import (
     population_options,
 )
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Group, Population, groups_of
 from loadgen.workload.duration import Duration
@@ -82,7 +81,7 @@ def plan(
     )
     with reader_may_leave():
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(made), indent=2))
+            print_json(made)
         else:
             plan_text.show(made)
 

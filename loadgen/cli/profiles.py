@@ -8,7 +8,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
@@ -53,7 +53,7 @@ def list_profiles(kind: str | None, *, as_json: bool) -> None:
         if kind in (None, each)
     }
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     width = max((len(name) for names in found.values() for name in names), default=0)
     for each, names in found.items():
@@ -73,7 +73,7 @@ def list_profiles(kind: str | None, *, as_json: bool) -> None:
 def show_profile(kind: str, name: str, *, as_json: bool) -> None:
     """Show the profile NAME (a built-in name, or the path of a .toml file) as its file has it."""
     if as_json:
-        _print_json(_read(kind, name))
+        print_json(_read(kind, name))
     else:
         click.echo(library.find(kind, name).read_text(encoding="utf-8"), nl=False)
 
@@ -86,16 +86,12 @@ def validate_profiles(kind: str, names: tuple[str, ...], *, as_json: bool) -> No
     """Check profiles by built-in NAME or path, or all built-in ones; exits with 2 if one is wrong."""
     problems = {name: _problem(kind, name) for name in names or library.built_in_names(kind)}
     if as_json:
-        _print_json({name: {"ok": not why, "problem": why} for name, why in problems.items()})
+        print_json({name: {"ok": not why, "problem": why} for name, why in problems.items()})
     else:
         for name, why in problems.items():
             click.echo(why or f"{name}: ok", err=why is not None)
     if any(problems.values()):
         raise click.exceptions.Exit(2)
-
-
-def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _title(kind: str, name: str) -> str:

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.measure.store import ResultsError
 from loadgen.report import recorded, text
 from loadgen.report.html import document
@@ -41,6 +40,6 @@ def report(run: Path, junit: Path | None, *, as_html: bool, as_json: bool) -> No
         if as_html:
             click.echo(document.write(found))
         elif as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(found.summary), indent=2))
+            print_json(found.summary)
         else:
             text.show(found.summary, run)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from loadgen.cli.campaign_options import (
     campaign_options,
@@ -19,7 +18,7 @@ from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
 from loadgen.cli.junit import junit_option
 from loadgen.cli.keyboard import by_keys
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.run import run as run_campaign
@@ -88,7 +87,7 @@ def run(
         write_junit(junit, summary.campaign, cases_of(summary))
     with reader_may_leave(finished.folder):
         if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+            print_json(summary)
         else:
             text.show(summary, finished.folder)
     report = write_html_report(finished.folder, time.monotonic() - started_s)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
-from loadgen.cli.output import reader_may_leave
+from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.client import users_file
 from loadgen.client.account import Account
 from loadgen.client.users_file import PASSWORD_VARIABLE
@@ -57,7 +56,7 @@ def check(file: Path, *, as_json: bool) -> None:
     found = users_file.read(file, os.environ.get(PASSWORD_VARIABLE))
     problems = [{"line": problem.line, "text": problem.text} for problem in found.problems]
     if as_json:
-        _print_json({"accounts": len(found.accounts), "problems": problems, "warnings": list(found.warnings)})
+        print_json({"accounts": len(found.accounts), "problems": problems, "warnings": list(found.warnings)})
     else:
         for warning in found.warnings:
             click.echo(f"Warning: {warning}", err=True)
@@ -80,7 +79,7 @@ def show(file: Path, *, as_json: bool) -> None:
     rows = [_masked(account) for account in found.accounts]
     with reader_may_leave():
         if as_json:
-            _print_json(rows)
+            print_json(rows)
         else:
             for row in rows:
                 click.echo("  ".join(f"{name}={value}" for name, value in row.items() if value))
@@ -122,7 +121,3 @@ def _write(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         raise ProfileError(f"{path}: {error.strerror}") from None
-
-
-def _print_json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
