@@ -340,6 +340,7 @@ class LivePopulation:
     async def _log_off(self, user: User, due_ns: int) -> None:
         self._around.recorder.lag("log_off", due_ns, self._around.clock())
         self._day_of(user).stop_polling()
+        await asyncio.sleep(0)  # a poll that fell due in the same moment asks for its turn first
         await user.log_off(due_ns)
 
     def _spread(self, users: Sequence[User], due: Callable[[User], int], step: Step) -> None:

@@ -291,6 +291,7 @@ def write_json(path: Path, document: msgspec.Struct) -> None:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise _results_error(path, error) from None
 
 

@@ -200,6 +200,7 @@ def test_json_files_are_replaced_as_a_whole(tmp_path, monkeypatch):
     ):
         run.write_summary(Summary(1, "PASS"))
     assert (folder / "summary.json").read_bytes() == before
+    assert list(folder.glob("*.draft")) == []
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):
