@@ -5,7 +5,8 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from itertools import repeat
 from pathlib import Path
@@ -18,12 +19,14 @@ from loadgen.client import users_file
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.account_source import AccountList
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
+from loadgen.client.transport.tls import look_at_tls
+from loadgen.client.inside import Inside
 from loadgen.client.users_file import PASSWORD_VARIABLE
 from loadgen.engine.discovery import Discoverer
 from loadgen.engine.preflight import explain
 from loadgen.engine.published import look_at_settings, ports_of
 from loadgen.engine.security import tls_settings
-from loadgen.errors import PeerError, ProfileError, TransportError
+from loadgen.errors import PeerError, ProfileError, TimedOut, TlsFailed, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
 from loadgen.wire.autodiscover import MailboxSettings
@@ -31,6 +34,7 @@ from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 
 CHOSEN: Final = "it was chosen"
+TLS_PATIENCE_S: Final = 15.0
 SESSIONS_PER_USER: Final = 32
 """Of the mailbox store for one identity, Exchange 2003 SP1 and later (facts C8)."""
 DIRECTORY_SESSIONS_PER_USER: Final = 50
@@ -48,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, Counter]
     dialect: Dialect
     dialect_reason: str
+    inside: Inside = Inside()
 
 
 async def open_endpoint(url: str, campaign: Campaign, population: Population, say: Say) -> Endpoint:
@@ -57,7 +62,10 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     :class:`~loadgen.errors.PeerError` if the accounts cannot be discovered.
     """
     host, port, tls = parts_of(url)
-    addresses = await _addresses(host, port, campaign.resolve)
+    given = resolved(campaign.resolve)
+    if given and host not in given and not population.inside:
+        raise ProfileError(f"resolve: no address for {host}, which is the target")
+    addresses = await _addresses(host, port, given)
     require_permission(campaign, url, addresses)
     settings = tls_settings(campaign)
     chosen = library.read("dialect", campaign.dialect or UNKNOWN, Dialect)
@@ -68,6 +76,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     asked = Discoverer(campaign, url, proxies, chosen.ports, {host: addresses})
     known = accounts_of(campaign, population, say)
     try:
+        await _try_tls(proxies[0])
         accounts = await asked.complete(known)
     except PeerError as error:
         error.args = (explain(error, campaign),)
@@ -82,7 +91,34 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
         counters=_counters(addresses, port),
         dialect=dialect,
         dialect_reason=reason,
+        inside=await _inside(campaign, accounts, dialect, given) if population.inside else Inside(),
     )
+
+
+async def _inside(
+    campaign: Campaign, accounts: Sequence[Account], dialect: Dialect, given: Mapping[str, tuple[str, ...]]
+) -> Inside:
+    """The servers that the accounts name, for users inside the firewall, whom no proxy leads there.
+
+    Raises :class:`~loadgen.errors.ProfileError` and :class:`~loadgen.errors.TransportError`.
+    """
+    named = {server for account in accounts for server in (account.home_server, account.public_server)}
+    servers = sorted({name.lower() for name in named if name})
+    found = {name: await _addresses(name, dialect.tcp.endpoint_mapper, given) for name in servers}
+    for name, addresses in found.items():
+        require_permission(campaign, name, addresses)
+    return Inside(dialect.tcp, {**given, **found}, only_here=not campaign.authorised)
+
+
+async def _try_tls(proxy: RpcProxy) -> None:
+    """Raises :class:`~loadgen.errors.TlsFailed`; what else fails comes to light later."""
+    if proxy.tls:
+        with suppress(TransportError, TimedOut):
+            try:
+                await look_at_tls(proxy, TLS_PATIENCE_S)
+            except TlsFailed as error:
+                error.step = "tls"
+                raise
 
 
 def _dialect(campaign: Campaign, settings: MailboxSettings | None, account: Account) -> tuple[Dialect, str]:
@@ -201,11 +237,10 @@ def parts_of(url: str) -> tuple[str, int, bool]:
     return parts.hostname, port, parts.scheme == "https"
 
 
-async def _addresses(host: str, port: int, resolve: Sequence[str]) -> tuple[str, ...]:
-    """The IP addresses of the target: those given for it, or else those of the system's resolver."""
-    given = given_addresses(host, resolve)
-    if given:
-        return given
+async def _addresses(host: str, port: int, given: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The IP addresses of a server: those given for it, or else those of the system's resolver."""
+    if host in given:
+        return given[host]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -215,18 +250,26 @@ async def _addresses(host: str, port: int, resolve: Sequence[str]) -> tuple[str,
 
 def given_addresses(host: str, resolve: Sequence[str]) -> tuple[str, ...]:
     """The addresses that ``resolve`` gives the target; () if it says nothing at all."""
-    given: list[str] = []
+    given = resolved(resolve)
+    if given and host not in given:
+        raise ProfileError(f"resolve: no address for {host}, which is the target")
+    return given.get(host, ())
+
+
+def resolved(resolve: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The addresses that ``resolve`` gives, by name; raises :class:`~loadgen.errors.ProfileError`."""
+    given: dict[str, tuple[str, ...]] = {}
     for text in resolve:
-        name, equals, address = text.partition("=")
+        name, equals, address = (part.strip() for part in text.partition("="))
         try:
-            given += [str(ip_address(address.strip()))] if name.strip().lower() == host else []
+            found = str(ip_address(address))
         except ValueError:
             equals = ""
         if not equals:
             raise ProfileError(f"resolve: {text!r} is not name=address")
-    if resolve and not given:
-        raise ProfileError(f"resolve: no address for {host}, which is the target")
-    return tuple(dict.fromkeys(given))
+        known = given.get(name.lower(), ())
+        given[name.lower()] = known if found in known else (*known, found)
+    return given
 
 
 def _counters(addresses: Sequence[str], port: int) -> dict[str, Counter]:

@@ -15,7 +15,7 @@ def explain(error: PeerError, campaign: Campaign) -> str:
     tried = tuple(each.name.lower() for each in candidates(connection_options(campaign).auth))
     row = known(Finding(step, error, tried))
     told = str(error) or type(error).__name__
-    where = f"{STEPS[step]}: " if step else ""
+    where = f"{STEPS[step]}: " if step and not told.startswith(STEPS[step]) else ""
     help_ = f"{row.meaning} {row.remedy}" if row else "'loadgen check' tries each step by itself."
     return f"{where}{told}. {help_}"
 
