@@ -102,11 +102,13 @@ def population_options(command: Command) -> Command:
     return command
 
 
-def campaign_options(only: Collection[str] | None = None) -> Callable[[Command], Command]:
-    """Keys of a campaign file, all or ``only`` some, as options; with dashes or underscores."""
+def campaign_options(
+    only: Collection[str] | None = None, *, but: Collection[str] = ()
+) -> Callable[[Command], Command]:
+    """Keys of a campaign file, all ``but`` some or ``only`` some, as options; with dashes or underscores."""
 
     def with_them(command: Command) -> Command:
-        for option in reversed(_options(only)):
+        for option in reversed(_options(only, but)):
             command = option(command)
         return command
 
@@ -139,9 +141,9 @@ def choose_campaign(
     return with_options(base, given)
 
 
-def _options(only: Collection[str] | None) -> list[Callable[[Command], Command]]:
+def _options(only: Collection[str] | None, but: Collection[str]) -> list[Callable[[Command], Command]]:
     def wanted(keys: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        return ((key, value) for key, value in keys.items() if only is None or key in only)
+        return ((key, value) for key, value in keys.items() if key in (only or keys) and key not in but)
 
     return [
         *(click.option(*_spellings(key), help=text) for key, text in wanted(_KEYS)),

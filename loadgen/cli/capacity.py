@@ -33,6 +33,17 @@ from loadgen.workload.duration import Duration
 
 GAP_CAMPAIGN: Final = "gap"
 GAP_PLATEAU_S: Final = 0.5
+DECIDED_BY_SEARCH: Final = (
+    "duration",
+    "warmup",
+    "ramp",
+    "startup-hold",
+    "hold",
+    "retry-refused",
+    "retry-refused-after",
+    "session-length",
+)
+"""Keys of a campaign that mean nothing here: a search decides by itself who comes and goes, and when."""
 
 _EPILOG: Final = """\b
 Examples:
@@ -71,7 +82,7 @@ Examples:
     help="Measure each client type alone beside LoadGen's, connections only; default CAMPAIGN: "
     f"'{GAP_CAMPAIGN}'.",
 )
-@campaign_options()
+@campaign_options(but=DECIDED_BY_SEARCH)
 @click.option("--json", "as_json", is_flag=True, help="Print capacity.json instead of the answer as text.")
 @junit_option
 @debug_option

@@ -31,7 +31,7 @@ _OUT: Final = click.option(
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print import.json instead of a summary.")
 
 
-@click.group("import", epilog="\b\nExample:\n  loadgen import perfmon mbx1.csv --limit_set exchange2010")
+@click.group("import", epilog="\b\nExample:\n  loadgen import perfmon mbx1.csv --limit-set exchange2010")
 def imports() -> None:
     """Import perfmon logs, lists of connections, or a table filled from a LoadGen report (docs/import.md)."""
 

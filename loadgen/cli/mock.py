@@ -10,14 +10,20 @@ import click
 @click.argument("topology", default="default")
 @click.option("--users", type=click.IntRange(min=1), help="How many accounts there are.")
 @click.option("--base-address", metavar="ADDRESS", help="Move all addresses to here, for example 127.0.40.0.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of the topology.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the topology; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything listens.")
 def mock(
     topology: str, users: int | None, base_address: str | None, changes: tuple[str, ...], *, as_json: bool
 ) -> None:
     """Serve a mock Exchange organisation until interrupted.
 
-    TOPOLOGY is a built-in name (default, small) or the path of a .toml file.
+    TOPOLOGY is a built-in name ('loadgen profiles list topology') or a TOML file; without one, 'default'.
     """
     arguments = [sys.executable, "-m", "mock_server", topology]
     if users is not None:

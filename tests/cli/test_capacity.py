@@ -171,6 +171,8 @@ def test_the_gap_is_json_too_and_its_exit_code_that_of_the_first_without_an_answ
         (("--plateau", "0s"), "option: plateau: must be longer than 0s"),
         (("--ceiling", "0"), "--ceiling"),
         (("no-such-campaign",), "'no-such-campaign' is no"),
+        (("--ramp", "1s"), "No such option '--ramp'"),
+        (("--duration", "1m"), "No such option '--duration'"),
     ],
 )
 def test_wrong_usage_is_one_line(searches, words, problem):

@@ -73,7 +73,7 @@ def test_validate_without_names_takes_all_that_are_built_in():
 @pytest.mark.parametrize(
     ("kind", "text", "problem"),
     [
-        ("topology", "extends = 'small'\n[http]\nprt = 1\n", "unknown field `prt` - at `$.http`"),
+        ("topology", "extends = 'small'\n[http]\nprt = 1\n", "http.prt: unknown key; allowed: port, "),
         ("topology", "extends = ", "not TOML"),
         ("limits", "", "there is neither a [[limit]] nor a threshold"),
         ("client", "title = 'x'\n", "version: missing"),
