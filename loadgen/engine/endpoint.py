@@ -19,8 +19,8 @@ from loadgen.client import users_file
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.account_source import AccountList
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
-from loadgen.client.transport.tls import look_at_tls
 from loadgen.client.inside import Inside
+from loadgen.client.transport.tls import look_at_tls
 from loadgen.client.users_file import PASSWORD_VARIABLE
 from loadgen.engine.discovery import Discoverer
 from loadgen.engine.preflight import explain
@@ -107,7 +107,7 @@ async def _inside(
     found = {name: await _addresses(name, dialect.tcp.endpoint_mapper, given) for name in servers}
     for name, addresses in found.items():
         require_permission(campaign, name, addresses)
-    return Inside(dialect.tcp, {**given, **found}, only_here=not campaign.authorised)
+    return Inside(dialect.tcp, {**given, **found})
 
 
 async def _try_tls(proxy: RpcProxy) -> None:
@@ -243,8 +243,9 @@ async def _addresses(host: str, port: int, given: Mapping[str, tuple[str, ...]])
         return given[host]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise TransportError(f"{host}: {error.strerror}; if it has no name yet, give resolve") from None
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is no matter of the resolver
+        why = getattr(error, "strerror", error)
+        raise TransportError(f"{host}: {why}; if it has no name yet, give resolve") from None
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
