@@ -20,6 +20,7 @@ FLOORS = (
     "loadgen.capacity",
     "loadgen.report",
     "loadgen.imports",
+    "loadgen.telemetry",
     "loadgen.workload",
     "loadgen.trace",
     "loadgen.client",

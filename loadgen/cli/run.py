@@ -24,6 +24,7 @@ from loadgen.cli.repeat import repeat_command
 from loadgen.engine.run import run as run_campaign
 from loadgen.report import text
 from loadgen.report.junit import cases_of, write_junit
+from loadgen.telemetry.export import Exports, exporting
 from loadgen.workload.campaign import populate
 
 _EPILOG: Final = """\b
@@ -45,6 +46,8 @@ Examples:
 @population_options
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the end screen.")
+@click.option("--metrics", metavar="[ADDRESS:]PORT", help="Serve the run's own figures to Prometheus there.")
+@click.option("--otlp", metavar="URL", help="Send them to an OpenTelemetry collector.")
 @manner_options
 @junit_option
 @debug_option
@@ -60,6 +63,8 @@ def run(
     profile: str | None,
     junit: Path | None,
     as_json: bool,
+    metrics: str | None,
+    otlp: str | None,
     manner: Manner | None,
     **options: object,
 ) -> None:
@@ -70,7 +75,8 @@ def run(
     chosen = choose_campaign(campaign, own_groups(groups, users, client, profile), options)
     population = populate(chosen)
     started_s = time.monotonic()
-    with progress_display(chosen.name, manner=manner) as display:
+    exports = Exports.parse(metrics, otlp)
+    with progress_display(chosen.name, manner=manner) as display, exporting(exports, display.say) as meter:
         finished = asyncio.run(
             run_campaign(
                 chosen,
@@ -80,6 +86,7 @@ def run(
                 on_progress=display.show,
                 command=repeat_command(sys.argv[1:]),
                 by_hand=by_keys(display),
+                meter=meter,
             )
         )
     summary = finished.summary

@@ -103,6 +103,11 @@ class Recent:
         return tuple(self._events)
 
     @property
+    def census(self) -> Census | None:
+        """The last count of connections."""
+        return self._census
+
+    @property
     def columns(self) -> dict[str, ColumnState]:
         """The connection table as it was last counted."""
         if self._census is None:

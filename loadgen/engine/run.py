@@ -41,6 +41,7 @@ from loadgen.measure.server_counters import AskCounters, ExporterCounters, MockS
 from loadgen.measure.store import RunRecord, RunStore
 from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import Summary
+from loadgen.telemetry.meter import Meter
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 from loadgen.workload.duration import Duration
@@ -68,11 +69,12 @@ async def run(
     command: str = "",
     lead: Callable[..., Coordinator] = Coordinator,
     by_hand: ByHand = nullcontext,
+    meter: Meter | None = None,
 ) -> Finished:
     """Runs a campaign; ``say`` gets what a user should know before it starts, ``command`` repeats it.
 
     ``lead`` makes the coordinator of another kind of run, from what the ordinary one is made. ``by_hand``
-    lets whoever sits before it control the run while it lasts.
+    lets whoever sits before it control the run while it lasts; ``meter`` shows others its figures.
 
     Raises :class:`~loadgen.errors.LoadgenError` if it cannot start, or if its results cannot be written.
     """
@@ -89,7 +91,7 @@ async def run(
         with store:
             record = _record(campaign, population, opened, started, started_ns, command)
             limits = LimitWatch(opened.limits)
-            tally = Tally(campaign, population, store, record, time.monotonic_ns, limits, limit_check)
+            tally = Tally(campaign, population, store, record, time.monotonic_ns, limits, limit_check, meter)
             links = local_links(cut(campaign, population, opened, sources, requirements, record.run_id))
             coordinator = lead(
                 campaign,

@@ -23,6 +23,7 @@ from loadgen.measure.totals import Totals
 from loadgen.measure.window import Windows
 from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import Summary, summarise
+from loadgen.telemetry.meter import Meter, Standing
 from loadgen.workload.campaign import Campaign, Population
 
 _NS_PER_S = 1e9
@@ -50,6 +51,7 @@ class Tally:
         clock: Callable[[], int],
         limits: LimitWatch | None = None,
         limit_check: LimitCheck | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.totals = Totals()
         self.counted: Mapping[str, float] = {}
@@ -68,6 +70,7 @@ class Tally:
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
         self._limit_check = limit_check
+        self._meter = meter
         of_set = limit_check.limit_set.thresholds if limit_check else ()
         judged = (*threshold.parse_all(campaign.threshold), *of_set)
         self._windows = Windows(judged, self._origin_ns, self._time.when)
@@ -82,6 +85,9 @@ class Tally:
         self._plateau: Plateau | None = None
         self._phase_length_s: float | None = None
         store.write_run(record)
+        if meter is not None:
+            version = record.versions["outlook-loadgen"]
+            meter.describe(campaign.name, record.target, record.run_id, version)
 
     @property
     def deliveries_outstanding(self) -> int:
@@ -272,6 +278,8 @@ class Tally:
         self._look_for_outages(snapshots, started_ns, ended_ns)
         self._recent.add(self._interval, ended_ns, (event for each in snapshots for event in each.events))
         phase = self._record.phases[-1].name if self._record.phases else ""
+        if self._meter is not None:
+            self._meter.take(snapshots, self.totals, self._standing(phase))
         self._store.write_interval(phase, snapshots, self.counted, self._users_wanted)
         self._store.write_summary(self._summary(Ending(interrupted=True)))
 
@@ -281,6 +289,17 @@ class Tally:
             return
         refusals = [refusal for each in snapshots for refusal in each.refusals]
         self._outages.add(self._seconds(started_ns), self._seconds(ended_ns), self.totals, refusals)
+
+    def _standing(self, phase: str) -> Standing:
+        hits = {(hit.name, hit.server): hit.hits for hit in self._limits.hits() if hit.hits is not None}
+        return Standing(
+            phase=phase,
+            users_planned=self._population.users,
+            users_wanted=self._users_wanted,
+            census=self._recent.census,
+            refused_by_limit=self._refused_by_limit(),
+            limit_hits=hits,
+        )
 
     def _add_to_windows(self, snapshots: Sequence[Snapshot], started_ns: int, ended_ns: int) -> None:
         """What ended during a pause belongs to the first window after it."""

@@ -35,7 +35,7 @@ def runs(monkeypatch):
 
     runs = Runs()
 
-    async def run_campaign(campaign, population, target, *, say, on_progress, command, by_hand):
+    async def run_campaign(campaign, population, target, *, say, on_progress, command, by_hand, meter):
         runs.append((campaign, target))
         say("starting")
         if runs.error is not None:

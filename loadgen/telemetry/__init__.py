@@ -1,0 +1,1 @@
+"""The generator's own figures for monitoring systems: Prometheus and OpenTelemetry."""
