@@ -289,6 +289,7 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
     if campaign.shape == "peak" and campaign.day < 2 * 3600:
         yield "day: shape 'peak' needs a day of at least 2h, since an hour of it runs at twice the mean"
     yield from _beyond_range(campaign)
+    yield from _with_secrets(campaign)
     if campaign.limit_set is not None:
         try:
             read_limit_set(campaign.limit_set)
@@ -305,6 +306,14 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
         for each in thresholds:
             if each.over_s > campaign.duration_s:
                 yield f"{key}: {each}: the measured phase is shorter, {campaign.duration_s:g}s"
+
+
+def _with_secrets(campaign: Campaign) -> Iterator[str]:
+    """Results repeat all keys, and errors name addresses."""
+    for key in ("counters_url", "autodiscover"):
+        _, _, rest = (getattr(campaign, key) or "").partition("://")
+        if "@" in rest.partition("/")[0]:
+            yield f"{key}: no user or password in an address, since the results show it"
 
 
 def _beyond_range(campaign: Campaign) -> Iterator[str]:

@@ -114,6 +114,8 @@ def few(users: int) -> dict[str, object]:
         ({"day": "0s"}, "day: must be longer than 0s"),
         ({"duration": "0s"}, "duration: must be longer than 0s"),
         ({"speed": math.inf}, "speed: must be finite"),
+        ({"counters_url": "http://me:secret@host:9182/metrics"}, "counters_url: no user or password"),
+        ({"autodiscover": "https://me:secret@host"}, "autodiscover: no user or password"),
         ({"unfinished_per_user": math.inf}, "unfinished_per_user: must be finite"),
         ({"auth": []}, "auth: the list is empty"),
         ({"limit_set": "white-paper"}, "limit_set: 'white-paper' is no built-in limits profile"),
