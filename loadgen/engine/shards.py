@@ -147,7 +147,7 @@ def cut(
             proxies=target.proxies,
             accounts=target.accounts,
             dialect=target.dialect,
-            inside=target.inside,
+            inside=msgspec.structs.replace(target.inside, only_here=not campaign.authorised),
             stamp=f"{run_id}." if run_id else "",
             removing=campaign.cleanup == "on" or (campaign.cleanup is None and target.organisation is None),
             source_addresses=source_addresses,

@@ -115,6 +115,27 @@ async def test_the_endpoint_mapper_leads_there(server):
     await connection.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "addresses", "why"),
+    [
+        ("MBX1", {"mbx1": (ADDRESS, "192.0.2.1")}, r"MBX1 is another machine \(192\.0\.2\.1\)"),
+        ("192.0.2.1", {}, "nobody has agreed to its load"),
+        (f"{'x' * 70}.test", {}, "x{70}.test: "),
+    ],
+)
+@pytest.mark.parametrize("ports", [TcpPorts(store=6101), TcpPorts()], ids=["static", "mapped"])
+async def test_a_server_elsewhere_is_left_alone_unless_somebody_agreed(name, addresses, why, ports):
+    inside = Inside(ports, addresses, only_here=True)
+    with pytest.raises(TransportError, match=why):
+        await open_service(inside, name, "store", (INTERFACE,), CREDENTIALS)
+
+
+async def test_a_server_on_this_machine_needs_no_agreement(server):
+    inside = Inside(TcpPorts(store=server.port), only_here=True)
+    connection = await open_service(inside, ADDRESS, "store", (INTERFACE,), CREDENTIALS)
+    await connection.close()
+
+
 async def test_what_the_endpoint_mapper_does_not_know(server):
     empty = epm.EptMapResponse((), 4, epm.NOT_REGISTERED).encode()
     server.answer = lambda request: wire.Response(request.call_id, request.context_id, empty).encode()

@@ -6,11 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from loadgen.client.autodiscover import Discovery
+from loadgen.client.client_type import ClientType
+from loadgen.client.inside import Inside
 from loadgen.engine import discovery
 from loadgen.engine.endpoint import open_endpoint, require_permission, sharing_warnings
 from loadgen.errors import ProfileError, TransportError, Unauthorized, WrongAnswer
 from loadgen.wire.autodiscover import MailboxSettings
-from loadgen.workload.campaign import Campaign
+from loadgen.workload import library
+from loadgen.workload.campaign import Campaign, Population, UserGroup
+from loadgen.workload.profile import MessageProfile
 
 SETTINGS = MailboxSettings(
     display_name="Ann",
@@ -43,6 +47,13 @@ def users_file(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def inside_population():
+    client = library.read("client", "outlook2007-online", ClientType)
+    profile = library.read("message", "light", MessageProfile)
+    return Population((UserGroup(users=3, client=client, profile=profile),))
 
 
 @pytest.fixture
@@ -186,6 +197,55 @@ def test_nothing_but_this_machine_is_loaded_without_permission():
     require_permission(Campaign(authorised=True), URL, ["192.0.2.1"])
     with pytest.raises(ProfileError, match=r"authorised: .* is another machine \(192\.0\.2\.1\)"):
         require_permission(Campaign(), URL, ["127.0.0.1", "192.0.2.1"])
+
+
+INSIDE = (*HERE["resolve"], "MBX1=127.37.2.3", "mbx1=127.37.2.4", "gc1.example.test=127.37.2.5")
+
+
+async def test_inside_the_firewall_the_servers_of_the_accounts_are_found(users_file, inside_population):
+    campaign = Campaign(
+        users_file=users_file(), public_folder_server="127.37.2.6", autodiscover="off", resolve=INSIDE
+    )
+    opened = await open_endpoint(URL, campaign, inside_population, lambda _: None)
+    assert opened.inside == Inside(
+        opened.dialect.tcp,
+        {
+            "mail.example.test": ("127.37.2.1", "127.37.2.2"),
+            "mbx1": ("127.37.2.3", "127.37.2.4"),
+            "gc1.example.test": ("127.37.2.5",),
+            "127.37.2.6": ("127.37.2.6",),
+        },
+    )
+
+
+async def test_resolve_may_be_of_servers_alone_inside_the_firewall(
+    users_file, inside_population, population_of
+):
+    campaign = Campaign(users_file=users_file(), autodiscover="off", resolve=("MBX1=127.37.2.3",))
+    opened = await open_endpoint("http://127.37.2.9", campaign, inside_population, lambda _: None)
+    assert opened.inside.addresses == {"mbx1": ("127.37.2.3",)}
+    with pytest.raises(ProfileError, match=r"resolve: no address for 127\.37\.2\.9, which is the target"):
+        await open_endpoint("http://127.37.2.9", campaign, population_of(1), lambda _: None)
+
+
+@pytest.mark.parametrize("server", ["mailbox_server", "public_folder_server"])
+async def test_servers_elsewhere_need_permission_too(users_file, inside_population, server):
+    """But only those that are gone to."""
+    keys = {"mailbox_server": "127.37.2.3", "public_folder_server": "127.37.2.6", server: "192.0.2.7"}
+    text = FULL.replace(",MBX1,", ",,")
+    campaign = Campaign(users_file=users_file(text), **HERE, **keys)
+    with pytest.raises(ProfileError, match=r"authorised: 192\.0\.2\.7 is another machine"):
+        await open_endpoint(URL, campaign, inside_population, lambda _: None)
+    agreed = replace(campaign, authorised=True)
+    opened = await open_endpoint(URL, agreed, inside_population, lambda _: None)
+    assert opened.inside.addresses["192.0.2.7"] == ("192.0.2.7",)
+
+
+async def test_a_server_without_an_address_is_named(users_file, inside_population):
+    name = f"{'x' * 70}@example.test"
+    campaign = Campaign(users_file=users_file(FULL.replace("MBX1", name)), **HERE)
+    with pytest.raises(TransportError, match=r"x{70}@example.test: .*give resolve"):
+        await open_endpoint(URL, campaign, inside_population, lambda _: None)
 
 
 async def test_one_account_for_each_user_unless_said_otherwise(users_file, population_of):

@@ -127,10 +127,9 @@ async def open_service(
     ports = inside.ports
     static: int = getattr(ports, service)
     if static:
-        return await open_tcp_connection(
-            inside.server(server, static), interfaces, credentials, options, probe
-        )
-    mapper = inside.server(server, ports.endpoint_mapper)
+        there = await inside.server(server, static)
+        return await open_tcp_connection(there, interfaces, credentials, options, probe)
+    mapper = await inside.server(server, ports.endpoint_mapper)
     return await open_mapped_connection(mapper, interfaces, credentials, options, probe)
 
 
