@@ -5,11 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 
-from loadgen.errors import LoadgenError, RemoteProtocolError, TransportError
+from loadgen.errors import LoadgenError, RemoteProtocolError
 from loadgen.measure.columns import COUNTED_COLUMNS, ConnectionCount, with_totals
+from loadgen.measure.fetch import fetch
 from loadgen.measure.sock_diag import Host, Rule, count_established
 
 Filters = Mapping[str, tuple[Rule, ...]]
@@ -21,7 +21,6 @@ DIRECT_SERVICES: Final = ("store_tcp", "referral_tcp", "directory_tcp")
 """What a server's ports over TCP are called in the description of an organisation."""
 DEADLINE_S: Final = 2.0
 _PAUSE_S: Final = 0.05
-_HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 
 
 def organisation_filters(organisation: Mapping[str, Any]) -> Filters:
@@ -84,27 +83,16 @@ class MockCounter:
         return read_mock_counters(await fetch_counters(self._url))
 
 
-async def fetch_counters(counters_url: str) -> str:
+async def fetch_counters(counters_url: str) -> bytes:
     """What a mock answers to ``GET /counters``; raises :class:`~loadgen.errors.PeerError`."""
-    url = f"{counters_url.rstrip('/')}/counters"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_HTTP_TIMEOUT) as session,
-            session.get(url) as answer,
-        ):
-            text = await answer.text()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise TransportError(f"{url}: {type(error).__name__} {error}") from error
-    if answer.status != 200:
-        raise RemoteProtocolError(f"{url} answered {answer.status}")
-    return text
+    return await fetch(f"{counters_url.rstrip('/')}/counters")
 
 
 class _MockCounters(msgspec.Struct):
     connections: dict[str, int]
 
 
-def read_mock_counters(text: str) -> ConnectionCount:
+def read_mock_counters(text: str | bytes) -> ConnectionCount:
     """The connections in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
     try:
         counted = msgspec.json.decode(text, type=_MockCounters).connections

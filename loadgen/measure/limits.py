@@ -60,7 +60,7 @@ class MockLimits:
         return read_limits(await fetch_counters(self._url))
 
 
-def read_limits(text: str) -> list[LimitReading]:
+def read_limits(text: str | bytes) -> list[LimitReading]:
     """The limits in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
     try:
         roles = msgspec.json.decode(text, type=_Counters).roles

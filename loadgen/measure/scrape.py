@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import aiohttp
-
-from loadgen.errors import PeerError, ProfileError, RemoteProtocolError, TransportError
+from loadgen.errors import PeerError, ProfileError
+from loadgen.measure.fetch import fetch
 
 KNOWN: Final = (
     "windows_exchange_rpc_connection_count",
@@ -24,7 +23,6 @@ KNOWN: Final = (
 )
 """Taken where there are any, if nobody chooses: windows_exporter's (old names and new), node_exporter's."""
 
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 _SAMPLE: Final = re.compile(r'([A-Za-z_:][\w:]*)(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+-?\d+)?')
 
 
@@ -88,14 +86,4 @@ class Scraper:
 
     async def ask(self) -> dict[str, float]:
         """All values of now; raises :class:`~loadgen.errors.PeerError`."""
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-                session.get(self.url) as answer,
-            ):
-                body = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise TransportError(f"{self.url}: {str(error) or type(error).__name__}") from None
-        if answer.status != 200:
-            raise RemoteProtocolError(f"{self.url} answered {answer.status}")
-        return parse_metrics(body.decode(errors="replace"))
+        return parse_metrics((await fetch(self.url)).decode(errors="replace"))

@@ -44,7 +44,7 @@ class ExporterCounters:
         return perfmon_counters(await self._scraper.ask(), self._server)
 
 
-def read_mock(text: str) -> ServerCounters:
+def read_mock(text: str | bytes) -> ServerCounters:
     """The roles in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
     try:
         roles = msgspec.json.decode(text, type=_Counters).roles
