@@ -5,7 +5,7 @@ C8, to which the names of sources below refer.
 """
 
 import math
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from msgspec import Meta, Struct
 
@@ -23,17 +23,7 @@ LimitName: TypeAlias = Literal[
     "nonpaged_pool",
 ]
 
-LIMIT_NAMES: Final[tuple[LimitName, ...]] = (
-    "ports",
-    "context_handles",
-    "memory",
-    "request_queue",
-    "worker_recycling",
-    "nspi_sessions",
-    "mapi_sessions",
-    "front_end_contexts",
-    "nonpaged_pool",
-)
+LIMIT_NAMES: Final[tuple[LimitName, ...]] = get_args(LimitName)
 """Every limit there is, by the name that counters, events, plans and reports give it."""
 
 PORT_BUDGETS: Final = {
