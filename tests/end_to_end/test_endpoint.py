@@ -25,11 +25,11 @@ def mock(tmp_path_factory):
         yield organisation
 
 
-def run(mock, tmp_path, *options, password=None):
+def run(mock, tmp_path, *options, password=None, client="outlook2007-online-anywhere"):
     """The end of a run, and the command lines that were seen while it lasted."""
     cas = mock.organisation.cas[0]
     command = [sys.executable, "-m", "loadgen", "run", "--target", f"http://{cas.address}:{cas.port}"]
-    command += ["--group", "6:outlook2007-online-anywhere:heavy", "--speed", "1200", "--duration", "8s"]
+    command += ["--group", f"6:{client}:heavy", "--speed", "1200", "--duration", "8s"]
     command += [
         "--unfinished-per-user",
         "20",
@@ -117,6 +117,33 @@ def test_a_server_and_a_password_are_enough_without_autodiscover(mock, tmp_path)
     summary = json.loads((folder / "summary.json").read_text())
     steady = summary["connections"]["steady"]["client_to_cas"]
     assert (steady["kernel"], steady["client"]) == (24, 24)  # without public folders
+
+
+@pytest.mark.parametrize("inside", ["outlook2007-online", "outlook2007-cached"])
+def test_clients_inside_the_firewall_find_the_servers_that_autodiscover_names(mock, tmp_path, inside):
+    servers = mock.organisation.servers
+    dialect = tmp_path / "inside.toml"
+    mapper = servers["MBX1"].ports["endpoint_mapper"]
+    dialect.write_text(f"extends = 'mock'\n[tcp]\nendpoint_mapper = {mapper}\n")
+    names = {
+        form: server.address for name, server in servers.items() for form in (name, f"{name}.contoso.test")
+    }
+    given = [f"--resolve={name}={address}" for name, address in names.items()]
+    options = *PATTERN, "--dialect", str(dialect), *given, "--public-folder-server", "PF1"
+    code, output, _ = run(mock, tmp_path, *options, client=inside)
+    assert code == 0, output
+    (folder,) = (tmp_path / "results").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    steady = summary["connections"]["steady"]
+    opened = 6 * (4 if inside == "outlook2007-cached" else 3)
+    assert (steady["client_to_servers"]["expected"], steady["client_to_servers"]["client"]) == (
+        opened,
+        opened,
+    )
+    assert (steady["client_to_cas"]["kernel"], steady["client_to_servers"]["kernel"]) == (0, None)
+    assert summary["operations"]["deliver_message"]["done"] > 0
+    assert "map_endpoint" in summary["set_up"]
+    mock.wait_until_idle()
 
 
 async def test_mail_is_kept_where_that_is_wanted(mock, tmp_path):

@@ -102,3 +102,10 @@ def test_users_are_dealt_out_in_turn_and_a_plan_travels(population_of):
 def test_this_machine_has_something_to_offer():
     machine = Machine.here()
     assert min(machine.cores, machine.descriptors, machine.ports) > 0
+
+
+@pytest.mark.parametrize("authorised", [False, True])
+def test_without_permission_clients_keep_to_this_machine(population_of, authorised):
+    campaign, population = Campaign(authorised=authorised), population_of(3)
+    (plan,) = cut(campaign, population, TARGET, (), require(campaign, population, 1, 1, MACHINE))
+    assert plan.inside.only_here is not authorised
