@@ -273,3 +273,14 @@ def test_links_between_pages_lead_somewhere():
             )
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert not anchor or anchor in anchors, f"{page.name}: {target}"
+
+
+def test_the_picture_shows_every_package():
+    picture = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in (ROOT / "loadgen").glob("*/__init__.py")}
+    assert not [name for name in packages if f"{name}/" not in picture]
+
+
+def test_every_page_is_in_the_list_of_pages():
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text(encoding="utf-8")))
+    assert {path.name for path in DOCS.glob("*.md")} - {"README.md"} == listed
