@@ -1,8 +1,6 @@
 """Who is checked where: the words of ``loadgen check`` as a subject, with a mock of its own if asked."""
 
-import getpass
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from loadgen.check.subject import Subject
 from loadgen.client import users_file
 from loadgen.client.account import Account
 from loadgen.client.users_file import PASSWORD_VARIABLE
-from loadgen.engine.endpoint import given_addresses, parts_of
+from loadgen.engine.endpoint import given_addresses, parts_of, require_password
 from loadgen.engine.security import connection_options, secured, tls_settings
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
@@ -98,7 +96,8 @@ def _account(campaign: Campaign, user: str, mailbox: str, say: Callable[[str], N
         raise ProfileError(
             f"option: mailbox: {mailbox or user!r} is no address, so --mailbox has to be given"
         )
-    (account,) = users_file.from_mailboxes((mailbox or user,), (_password(user or mailbox),))
+    password = require_password(user or mailbox, "option: user")
+    (account,) = users_file.from_mailboxes((mailbox or user,), (password,))
     return replace(account, user=user or mailbox)
 
 
@@ -108,12 +107,3 @@ def _with_servers(account: Account, campaign: Campaign) -> Account:
         home_server=account.home_server or campaign.mailbox_server or "",
         public_server=account.public_server or campaign.public_folder_server or "",
     )
-
-
-def _password(user: str) -> str:
-    known = os.environ.get(PASSWORD_VARIABLE)
-    if known is not None:
-        return known
-    if not sys.stdin.isatty():
-        raise ProfileError(f"option: user: there is no password: set {PASSWORD_VARIABLE}")
-    return getpass.getpass(f"Password of {user}: ")

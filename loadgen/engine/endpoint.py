@@ -207,20 +207,24 @@ def _read_accounts(campaign: Campaign, say: Say) -> tuple[Account, ...]:
         return found.accounts
     if campaign.users_pattern:
         mailboxes = users_file.expand(campaign.users_pattern, campaign.users_range or "")
-        return users_file.from_mailboxes(mailboxes, repeat(_password()))
+        return users_file.from_mailboxes(mailboxes, repeat(require_password("all accounts", "users_pattern")))
     raise ProfileError(
         "users_file: a real target needs accounts: give users_file (see 'loadgen users make'), or "
         "users_pattern and users_range"
     )
 
 
-def _password() -> str:
+def require_password(whose: str, key: str) -> str:
+    """The password in the environment, or else the one that is typed.
+
+    Raises :class:`~loadgen.errors.ProfileError` about ``key`` if nobody is there to type.
+    """
     known = os.environ.get(PASSWORD_VARIABLE)
     if known is not None:
         return known
     if not sys.stdin.isatty():
-        raise ProfileError(f"users_pattern: there is no password: set {PASSWORD_VARIABLE}")
-    return getpass.getpass("Password of all accounts: ")
+        raise ProfileError(f"{key}: there is no password: set {PASSWORD_VARIABLE}")
+    return getpass.getpass(f"Password of {whose}: ")
 
 
 def parts_of(url: str) -> tuple[str, int, bool]:
