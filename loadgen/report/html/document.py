@@ -263,8 +263,8 @@ class Report:
         yield tables.pairs("The run", lines)
         yield tables.pairs("Machine and versions", run.machine | run.versions)
         phases = {
-            phase.name: f"{tables.moment(phase.started_s)} to {tables.moment(phase.ended_s)}"
-            for phase in run.phases
+            f"{place}. {phase.name}": f"{tables.moment(phase.started_s)} to {tables.moment(phase.ended_s)}"
+            for place, phase in enumerate(run.phases, 1)
         }
         yield tables.pairs("Phases", phases)
         table = msgspec.json.format(msgspec.json.encode(run.campaign), indent=2).decode()
