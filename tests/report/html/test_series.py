@@ -78,6 +78,16 @@ def test_lines_that_are_not_whole_or_not_ours_are_left_out(a_run):
     assert run_series.read(folder, 2.0) == before
 
 
+def test_connections_of_clients_are_those_to_a_cas_and_those_past_it(tmp_path):
+    """At a moment at which a party sees but one of them, that one."""
+    (tmp_path / "connections.csv").write_text(
+        "time_s,column,expected,client,kernel,mock\n"
+        "5.0,client_to_cas,12,12,12,11\n5.0,client_to_servers,9,9,,8\n5.0,store,7,,7,7\n"
+    )
+    lines = run_series.read(tmp_path, 2.0).connections
+    assert lines == {"expected": [(5, 21)], "client": [(5, 21)], "kernel": [(5, 12)], "mock": [(5, 19)]}
+
+
 @pytest.mark.parametrize(
     ("length_s", "last", "title"),
     [(61.0, "1:00", "min:s"), (7199.0, "90:00", "min:s"), (8 * 3600.0, "8:00", "h:min")],
