@@ -108,7 +108,7 @@ def explain(problem: str, shape: type) -> str:
 
 def _near_misses(name: str, known: Sequence[str]) -> str:
     near = [each for each in known if name.lower() in each] or get_close_matches(name.lower(), known)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f" (did you mean {' or '.join(near[:3])}?)" if near else ""
 
 
 def _read_table(kind: str, path: Path, extended_by: tuple[Path, ...]) -> Table:
