@@ -151,6 +151,6 @@ class TestFilling:
 
 def refuse(mailbox: ScriptedMailbox, kind: Any) -> None:
     if kind is fx.RopFastTransferDestinationPutBufferRequest:
-        mailbox.alter(kind, return_value=ACCESS_DENIED)
+        mailbox.alter(kind, return_value=ACCESS_DENIED, transfer_status=fx.TRANSFER_ERROR)
     else:
         mailbox.refuse(kind, ACCESS_DENIED)
