@@ -5,15 +5,15 @@ import ssl
 from mock_server import autodiscover
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
-from mock_server.front_end import FrontEndLimits
-from mock_server.http_authentication import HttpPolicy, Verdict
-from mock_server.logon import ntlm_server
-from mock_server.proxy import ChannelTable, ProxyChannel
+from mock_server.limits.front_end import FrontEndLimits
+from mock_server.limits.shared_cells import SharedCells
+from mock_server.limits.valid_ports import BackEnd, back_ends
 from mock_server.roles.rpc_server import RpcServerRole
-from mock_server.shared_cells import SharedCells
-from mock_server.tls import certified_user
+from mock_server.rpch.proxy import ChannelTable, ProxyChannel
+from mock_server.security.http_authentication import HttpPolicy, Verdict
+from mock_server.security.logon import ntlm_server
+from mock_server.security.tls import certified_user
 from mock_server.topology import ClientAccessServer, Topology, ValidPorts
-from mock_server.valid_ports import BackEnd, back_ends
 
 
 class ClientAccess:

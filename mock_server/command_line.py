@@ -8,8 +8,8 @@ import msgspec
 from loadgen.errors import LoadgenError, ProfileError
 from mock_server.child import CannotListen
 from mock_server.organisation import Organisation, describe
+from mock_server.security.tls import with_certificate
 from mock_server.supervisor import Supervisor
-from mock_server.tls import with_certificate
 from mock_server.topology import Topology
 from mock_server.topology_file import TopologySource, built_in_names, parse_change
 

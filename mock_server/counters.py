@@ -39,7 +39,7 @@ RECYCLE_KINDS: Final = ("IN_R1", "IN_R2", "OUT_R1", "OUT_R2")
 
 
 LOGON_PROBLEMS: Final = ("UNKNOWN_USER", "WRONG_PASSWORD", "PASSWORD_EXPIRED", "BAD_TOKEN")
-"""Why a logon may be refused: the names of :class:`mock_server.accounts.LogonProblem`."""
+"""Why a logon may be refused: the names of :class:`mock_server.security.accounts.LogonProblem`."""
 
 
 class RoleCounters(msgspec.Struct, frozen=True):

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from mock_server.leg import Leg
 from mock_server.rpc.association import Association
 from mock_server.rpc.endpoint import Endpoint
+from mock_server.rpch.leg import Leg
 
 
 class DirectServer:

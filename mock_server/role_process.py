@@ -22,7 +22,8 @@ from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import merged
 from mock_server.directory import Directory
 from mock_server.faults import Delays
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
+from mock_server.limits.shared_cells import SharedCells
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.endpoint_mapper import endpoint_mapper_role
@@ -34,7 +35,6 @@ from mock_server.roles.reverse_proxy import ReverseProxyRole
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.roles.store import store_roles
-from mock_server.shared_cells import SharedCells
 from mock_server.topology import ServerTable, Topology
 from mock_server.topology_file import TopologySource
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from mock_server.child import CannotListen, Child
 from mock_server.counters import CONNECTION_COLUMNS, FRONT_COLUMNS, Counters, add_up
 from mock_server.faults import Delays
+from mock_server.limits.shared_cells import create_cells
 from mock_server.outages import Outages
 from mock_server.page import serve_page
 from mock_server.role_process import RoleName, Task
-from mock_server.shared_cells import create_cells
 from mock_server.topology import ServerTable, Topology
 from mock_server.topology_file import TopologySource
 

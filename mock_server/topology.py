@@ -7,10 +7,10 @@ from msgspec import Meta, Struct
 from mock_server.dialect import DIALECTS, Dialect, DialectName
 from mock_server.directory import Directory, Organisation
 from mock_server.faults import FaultSettings
-from mock_server.http_authentication import HttpScheme
-from mock_server.limits import Limits
-from mock_server.proxy import ProxySettings
-from mock_server.server import ServerSettings
+from mock_server.limits.table import Limits
+from mock_server.rpch.proxy import ProxySettings
+from mock_server.rpch.server import ServerSettings
+from mock_server.security.http_authentication import HttpScheme
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 ServerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,14}$")]

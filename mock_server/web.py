@@ -21,8 +21,8 @@ from loadgen.wire.http import (
 )
 from loadgen.wire.rts import echo
 from mock_server.dialect import HttpManners
-from mock_server.http_authentication import Verdict
-from mock_server.request_queue import SERVICE_UNAVAILABLE
+from mock_server.limits.request_queue import SERVICE_UNAVAILABLE
+from mock_server.security.http_authentication import Verdict
 
 _PATH_WITH_CERTIFICATE: Final = "/rpcwithcert/rpcproxy.dll"
 _CHANNEL_METHODS: Final = (RPC_IN_DATA, RPC_OUT_DATA)

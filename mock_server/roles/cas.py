@@ -6,10 +6,10 @@ from loadgen.errors import ProfileError
 from mock_server.client_access import ClientAccess
 from mock_server.counters import RoleCounters
 from mock_server.directory import Directory
+from mock_server.limits.shared_cells import SharedCells
 from mock_server.roles.channel import ClientConnection
 from mock_server.roles.connection import BACKLOG
-from mock_server.shared_cells import SharedCells
-from mock_server.tls import server_context
+from mock_server.security.tls import server_context
 from mock_server.topology import ClientAccessServer, Topology
 from mock_server.topology_file import TopologySource
 

@@ -11,17 +11,17 @@ from typing import Final, cast
 from loadgen.errors import PeerError
 from loadgen.wire.http import RPC_IN_DATA
 from mock_server.client_access import ClientAccess
-from mock_server.front_end import NO_CONTEXT, OUT_OF_MEMORY
-from mock_server.inbound_proxy import InboundProxy
-from mock_server.leg import HttpCaller
-from mock_server.outbound_proxy import OutboundProxy
-from mock_server.port_pool import PortLease
-from mock_server.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
+from mock_server.limits.front_end import NO_CONTEXT, OUT_OF_MEMORY
+from mock_server.limits.port_pool import PortLease
+from mock_server.limits.valid_ports import BackEnd
+from mock_server.limits.worker_processes import Cuttable
 from mock_server.roles.connection import connect_from_pool, reset
 from mock_server.roles.one_process import InnerConnection
-from mock_server.valid_ports import BackEnd
+from mock_server.rpch.inbound_proxy import InboundProxy
+from mock_server.rpch.leg import HttpCaller
+from mock_server.rpch.outbound_proxy import OutboundProxy
+from mock_server.rpch.proxy import PROTOCOL_ERROR, SERVER_UNAVAILABLE, ProxyChannel, ProxyState, ServerLeg
 from mock_server.web import ChannelHead, HttpConnection
-from mock_server.worker_processes import Cuttable
 
 _LINGER_S: Final = 5.0
 

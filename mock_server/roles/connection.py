@@ -7,7 +7,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final, TypeVar
 
-from mock_server.port_pool import PortLease, PortPool
+from mock_server.limits.port_pool import PortLease, PortPool
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 

@@ -9,7 +9,7 @@ import errno
 from collections.abc import Sequence
 
 from mock_server.counters import RoleCounters
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
 from mock_server.roles.connection import BACKLOG, connect_from_pool
 from mock_server.roles.relay import BackSide, FrontSide
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from loadgen.errors import PeerError
 from mock_server.counters import RpcStatistics
-from mock_server.leg import Leg
+from mock_server.rpch.leg import Leg
 
 
 class LegConnection(asyncio.Protocol):

@@ -9,8 +9,8 @@ from struct import Struct
 from typing import Final, cast
 
 from mock_server.counters import RoleCounters
-from mock_server.mail import Envelope, deliver
-from mock_server.mailbox import MailboxStore
+from mock_server.mailboxes.mail import Envelope, deliver
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.roles.connection import BACKLOG, connect
 
 _LENGTH: Final = Struct("<I")

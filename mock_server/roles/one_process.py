@@ -5,16 +5,16 @@ import asyncio
 from loadgen.errors import PeerError
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
-from mock_server.leg import HttpCaller
-from mock_server.mail import LateTransport, LocalTransport
-from mock_server.mailbox import MailboxStore
-from mock_server.proxy import PROTOCOL_ERROR, ServerLeg
+from mock_server.mailboxes.mail import LateTransport, LocalTransport
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.roles.rpc_server import RpcServerRole, rpc_server_role
 from mock_server.roles.store import STORE_COUNTERS, emsmdb_settings
 from mock_server.rpc.emsmdb import EmsmdbServer
 from mock_server.rpc.nspi import nspi_interface
 from mock_server.rpc.nspi_use import NspiUse
 from mock_server.rpc.rfr import rfr_interface
+from mock_server.rpch.leg import HttpCaller
+from mock_server.rpch.proxy import PROTOCOL_ERROR, ServerLeg
 from mock_server.topology import ServerTable, Topology
 
 

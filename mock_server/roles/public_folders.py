@@ -1,8 +1,8 @@
 """Public folder store: a store without mailboxes, over the same interfaces."""
 
 from mock_server.directory import Directory
-from mock_server.mail import LocalTransport
-from mock_server.mailbox import MailboxStore
+from mock_server.mailboxes.mail import LocalTransport
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import rpc_server_role
 from mock_server.roles.store import STORE_COUNTERS, emsmdb_settings

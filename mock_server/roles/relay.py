@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from mock_server.port_pool import PortLease
+from mock_server.limits.port_pool import PortLease
 
 
 class Side(asyncio.Protocol):

@@ -10,8 +10,8 @@ import asyncio
 from typing import Final
 
 from mock_server.counters import RoleCounters
-from mock_server.limits import LimitMeter
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
+from mock_server.limits.table import LimitMeter
 from mock_server.roles.connection import BACKLOG, connect_from_pool, reset
 from mock_server.roles.relay import BackSide, FrontSide
 from mock_server.topology import ReverseProxyServer, Topology

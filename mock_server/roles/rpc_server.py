@@ -8,12 +8,12 @@ from mock_server.counters import RoleCounters, RpcStatistics, logon_counters, re
 from mock_server.direct_server import DirectServer
 from mock_server.directory import Directory
 from mock_server.faults import Delays, Service, SlowCalls
-from mock_server.logon import rpc_security
 from mock_server.roles.connection import BACKLOG
 from mock_server.roles.leg_connection import LegConnection
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import RpcServer
+from mock_server.rpch.server import RpcServer
+from mock_server.security.logon import rpc_security
 from mock_server.topology import ServerTable, Topology
 
 CounterNames = Mapping[str, Callable[["RpcServerRole"], float]]

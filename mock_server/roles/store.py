@@ -1,7 +1,7 @@
 """Information store: the mailboxes of one server over EMSMDB, and mail between them and other servers'."""
 
 from mock_server.directory import Directory
-from mock_server.mailbox import MailboxStore
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.roles.mail_delivery import MailDelivery
 from mock_server.roles.role import Role
 from mock_server.roles.rpc_server import CounterNames, rpc_server_role

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from loadgen.wire.rop.base import RopResponse
-from mock_server.session import ServerObject, Session
+from mock_server.mailboxes.session import ServerObject, Session
 
 NULL_OBJECT: Final = 0x000004B9
 UNKNOWN_USER: Final = 0x000003EB

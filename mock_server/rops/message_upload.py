@@ -30,9 +30,9 @@ from loadgen.wire.properties import (
     Value,
 )
 from loadgen.wire.recipients import TO, exchange_recipient, smtp_recipient
-from mock_server.mailbox import MailboxStore
-from mock_server.message import ATTACHMENT_COMPUTED, Attachment, Recipient
-from mock_server.property_bag import stored_tag
+from mock_server.mailboxes.mailbox import MailboxStore
+from mock_server.mailboxes.message import ATTACHMENT_COMPUTED, Attachment, Recipient
+from mock_server.mailboxes.property_bag import stored_tag
 from mock_server.rops.messages import MessageObject
 
 _NOT_FOUND: Final = 0x8004010F

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from loadgen.wire.properties import PidTagMessageFlags, PropertyTag, Value
-from mock_server.change_history import ClientChange
-from mock_server.draft import Draft
-from mock_server.message import (
+from mock_server.mailboxes.change_history import ClientChange
+from mock_server.mailboxes.draft import Draft
+from mock_server.mailboxes.message import (
     ATTACHMENT_COMPUTED,
     FROM_ME,
     MESSAGE_COMPUTED,
@@ -16,7 +16,7 @@ from mock_server.message import (
     Message,
     MessageContent,
 )
-from mock_server.property_bag import stored_tag
+from mock_server.mailboxes.property_bag import stored_tag
 from mock_server.rops.call import (
     ACCESS_DENIED,
     COMPUTED,

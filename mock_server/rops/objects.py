@@ -18,13 +18,13 @@ from loadgen.wire.properties import (
     PropertyTag,
     Value,
 )
-from mock_server.folder import FOLDER_COMPUTED, Folder
-from mock_server.mailbox import Mailbox
-from mock_server.object_store import ObjectStore
-from mock_server.property_bag import stored_tag
-from mock_server.public_store import PublicStore
+from mock_server.mailboxes.folder import FOLDER_COMPUTED, Folder
+from mock_server.mailboxes.mailbox import Mailbox
+from mock_server.mailboxes.object_store import ObjectStore
+from mock_server.mailboxes.property_bag import stored_tag
+from mock_server.mailboxes.public_store import PublicStore
+from mock_server.mailboxes.session import ServerObject, Session
 from mock_server.rops.call import ACCESS_DENIED, COMPUTED, NOT_FOUND, NOT_SUPPORTED, RopCall, RopError
-from mock_server.session import ServerObject, Session
 
 PidTagUserEntryId: Final = 0x66190102
 PidTagUserName: Final = 0x661A001F

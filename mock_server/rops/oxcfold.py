@@ -5,9 +5,9 @@ from typing import Final
 
 from loadgen.wire.rop import oxcfold as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.folder import Folder, folder_properties
-from mock_server.message import Message
-from mock_server.object_store import FIRST_FREE_COUNTER
+from mock_server.mailboxes.folder import Folder, folder_properties
+from mock_server.mailboxes.message import Message
+from mock_server.mailboxes.object_store import FIRST_FREE_COUNTER
 from mock_server.rops.call import (
     ACCESS_DENIED,
     DUPLICATE_NAME,

@@ -9,9 +9,13 @@ from loadgen.wire.restrictions import Restriction
 from loadgen.wire.rop import oxcfxics_download as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
 from loadgen.wire.rop.oxcfxics_transfer import SEND_UNICODE
-from mock_server.client_state import ClientState, StateUpload
-from mock_server.mailbox import MailboxStore
-from mock_server.object_store import ObjectStore
+from mock_server.mailboxes.client_state import ClientState, StateUpload
+from mock_server.mailboxes.mailbox import MailboxStore
+from mock_server.mailboxes.object_store import ObjectStore
+from mock_server.mailboxes.row_filter import Predicate, UnsupportedRestrictionError, predicate
+from mock_server.mailboxes.session import ServerObject
+from mock_server.mailboxes.stream_content import Selection, StreamContent
+from mock_server.mailboxes.synchronisation import Wish, contents_stream, hierarchy_stream
 from mock_server.rops.call import (
     CALL_FAILED,
     CORRUPT_DATA,
@@ -25,10 +29,6 @@ from mock_server.rops.call import (
 )
 from mock_server.rops.objects import FolderObject
 from mock_server.rops.oxcfxics_transfer import StreamSource, wants_unicode
-from mock_server.row_filter import Predicate, UnsupportedRestrictionError, predicate
-from mock_server.session import ServerObject
-from mock_server.stream_content import Selection, StreamContent
-from mock_server.synchronisation import Wish, contents_stream, hierarchy_stream
 
 _LARGEST_STATE: Final = 0x1000000
 """Bytes of one property of a state; more than any folder's takes."""

@@ -12,6 +12,8 @@ from loadgen.wire.fasttransfer.source import FastTransferSource
 from loadgen.wire.properties import PidTagMessageAttachments, PidTagMessageRecipients
 from loadgen.wire.rop import oxcfxics_transfer as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
+from mock_server.mailboxes.session import ServerObject
+from mock_server.mailboxes.stream_content import Selection, StreamContent, narrowed
 from mock_server.rops.call import (
     CALL_FAILED,
     CORRUPT_DATA,
@@ -28,8 +30,6 @@ from mock_server.rops.message_upload import EmbeddedMessageError, MessageUpload
 from mock_server.rops.messages import AttachmentObject, MessageObject
 from mock_server.rops.objects import FolderObject, find_holder
 from mock_server.rops.oxcfold import find_messages
-from mock_server.session import ServerObject
-from mock_server.stream_content import Selection, StreamContent, narrowed
 
 _PARTS_OF_MESSAGES: Final = (PidTagMessageRecipients, PidTagMessageAttachments)
 _OF_ONE_OBJECT: Final = (wire.SOURCE_COPY_TO, wire.SOURCE_COPY_PROPERTIES)

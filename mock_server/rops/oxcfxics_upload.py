@@ -18,12 +18,13 @@ from loadgen.wire.properties import (
 )
 from loadgen.wire.rop import oxcfxics_upload as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.change_history import ChangeHistory, ClientChange, is_client_key, read_predecessors
-from mock_server.client_state import MessageVersion
-from mock_server.folder import FOLDER_COMPUTED, Folder, folder_properties
-from mock_server.message import READ, UNSENT, Message, MessageContent
-from mock_server.object_store import FIRST_FREE_COUNTER
-from mock_server.property_bag import stored_tag
+from mock_server.mailboxes.change_history import ChangeHistory, ClientChange, is_client_key, read_predecessors
+from mock_server.mailboxes.client_state import MessageVersion
+from mock_server.mailboxes.folder import FOLDER_COMPUTED, Folder, folder_properties
+from mock_server.mailboxes.message import READ, UNSENT, Message, MessageContent
+from mock_server.mailboxes.object_store import FIRST_FREE_COUNTER
+from mock_server.mailboxes.property_bag import stored_tag
+from mock_server.mailboxes.store_identity import object_id
 from mock_server.rops.call import (
     ACCESS_DENIED,
     CALL_FAILED,
@@ -41,7 +42,6 @@ from mock_server.rops.call import (
 from mock_server.rops.messages import MessageObject
 from mock_server.rops.objects import FolderObject, Logon, find_logon
 from mock_server.rops.oxcfxics_download import Collector
-from mock_server.store_identity import object_id
 
 _MESSAGE_VALUES: Final = (
     PidTagSourceKey,

@@ -14,7 +14,7 @@ from loadgen.wire.properties import (
 from loadgen.wire.rop import oxcmsg as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
 from loadgen.wire.typed_string import TypedString
-from mock_server.message import READ, UNSENT, Attachment, MessageContent, Recipient
+from mock_server.mailboxes.message import READ, UNSENT, Attachment, MessageContent, Recipient
 from mock_server.rops.call import (
     INVALID_PARAMETER,
     NOT_FOUND,

@@ -6,12 +6,12 @@ from typing import Final
 from loadgen.wire.buffer import Writer
 from loadgen.wire.rop import oxcnotif as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.folder import Folder, Listener, StoreEvent
-from mock_server.message import Message
-from mock_server.object_store import NEW_MAIL
+from mock_server.mailboxes.folder import Folder, Listener, StoreEvent
+from mock_server.mailboxes.message import Message
+from mock_server.mailboxes.object_store import NEW_MAIL
+from mock_server.mailboxes.session import ServerObject, Session
 from mock_server.rops.call import INVALID_PARAMETER, NOT_FOUND, Handler, RopCall, RopError
 from mock_server.rops.objects import find_logon
-from mock_server.session import ServerObject, Session
 
 _KNOWN_TYPES: Final = 0x05FE
 

@@ -20,8 +20,8 @@ from loadgen.wire.properties import (
 from loadgen.wire.property_names import PS_MAPI, PropertyName
 from loadgen.wire.rop import oxcprpt as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.named_properties import FIRST_ID
-from mock_server.property_bag import read_property, value_size
+from mock_server.mailboxes.named_properties import FIRST_ID
+from mock_server.mailboxes.property_bag import read_property, value_size
 from mock_server.rops.call import (
     INVALID_PARAMETER,
     NOT_FOUND,

@@ -9,6 +9,7 @@ from loadgen.wire.properties import unix_from_filetime
 from loadgen.wire.rop import oxcstor as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
 from loadgen.wire.rop.replicas import ReplicaServers
+from mock_server.mailboxes.store_identity import REPLICA_ID
 from mock_server.rops.call import (
     INVALID_PARAMETER,
     LOGON_FAILED,
@@ -20,7 +21,6 @@ from mock_server.rops.call import (
     RopError,
 )
 from mock_server.rops.objects import Logon, find_mailbox
-from mock_server.store_identity import REPLICA_ID
 
 _ALWAYS: Final = 0x01
 _OWNER_RIGHT: Final = 0x02

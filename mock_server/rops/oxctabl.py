@@ -12,7 +12,9 @@ from loadgen.wire.rop import oxcfold as folders
 from loadgen.wire.rop import oxcmsg as messages
 from loadgen.wire.rop import oxctabl as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.property_bag import stored_tag
+from mock_server.mailboxes.property_bag import stored_tag
+from mock_server.mailboxes.row_filter import Predicate, UnsupportedRestrictionError, predicate
+from mock_server.mailboxes.table_view import SortKey, TableView
 from mock_server.rops.call import (
     INVALID_BOOKMARK,
     INVALID_PARAMETER,
@@ -28,8 +30,6 @@ from mock_server.rops.call import (
 from mock_server.rops.messages import MessageObject
 from mock_server.rops.objects import FolderObject
 from mock_server.rops.tables import AttachmentTable, ContentsTable, HierarchyTable, TableObject
-from mock_server.row_filter import Predicate, UnsupportedRestrictionError, predicate
-from mock_server.table_view import SortKey, TableView
 
 _HEADER: Final = 9
 """RopId, handle index, ReturnValue, Origin and RowCount of RopQueryRows."""

@@ -7,8 +7,8 @@ from loadgen.wire.identifiers import counter_of
 from loadgen.wire.properties import PidTagTargetEntryId
 from loadgen.wire.rop import oxomsg as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server import submission
-from mock_server.mailbox import Mailbox
+from mock_server.mailboxes import submission
+from mock_server.mailboxes.mailbox import Mailbox
 from mock_server.rops.call import (
     INVALID_ENTRY_ID,
     NO_RECIPIENTS,

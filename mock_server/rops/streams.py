@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from loadgen.wire.properties import PropertyTag, PtypBinary, PtypString, PtypString8
 from loadgen.wire.rop import oxcprpt as wire
 from loadgen.wire.rop.base import RopRequest, RopResponse
-from mock_server.property_bag import read_property
+from mock_server.mailboxes.property_bag import read_property
+from mock_server.mailboxes.session import ServerObject
 from mock_server.rops.call import (
     ACCESS_DENIED,
     INVALID_PARAMETER,
@@ -21,7 +22,6 @@ from mock_server.rops.call import (
     RopError,
 )
 from mock_server.rops.objects import PropertyHolder, find_holder
-from mock_server.session import ServerObject
 
 _CODECS: Final = {PtypString: "utf-16-le", PtypString8: "latin-1"}
 _STREAMABLE: Final = (PtypBinary, *_CODECS)

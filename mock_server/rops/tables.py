@@ -6,13 +6,13 @@ from loadgen.wire.buffer import Writer
 from loadgen.wire.properties import PidTagFolderId, PidTagMid
 from loadgen.wire.rop import oxcfold as folders
 from loadgen.wire.rop.oxcnotif import TABLE_CHANGED, RopNotifyResponse, TableEvent, TableRowId
-from mock_server.folder import Folder, StoreEvent
-from mock_server.message import Message
-from mock_server.object_store import COPIED, CREATED, DELETED, MODIFIED, MOVED
+from mock_server.mailboxes.folder import Folder, StoreEvent
+from mock_server.mailboxes.message import Message
+from mock_server.mailboxes.object_store import COPIED, CREATED, DELETED, MODIFIED, MOVED
+from mock_server.mailboxes.session import MOST_ROW_NOTIFICATIONS, ServerObject, Session
+from mock_server.mailboxes.table_view import ROW_ADDED, ROW_DELETED, ROW_MODIFIED, Row, RowChange, TableView
 from mock_server.rops.messages import MessageObject
 from mock_server.rops.objects import FolderObject
-from mock_server.session import MOST_ROW_NOTIFICATIONS, ServerObject, Session
-from mock_server.table_view import ROW_ADDED, ROW_DELETED, ROW_MODIFIED, Row, RowChange, TableView
 
 _ROW_EVENTS = (ROW_ADDED, ROW_MODIFIED, ROW_DELETED)
 

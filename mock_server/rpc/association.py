@@ -37,7 +37,6 @@ from loadgen.wire.pdu import (
     decode,
 )
 from loadgen.wire.verification_trailer import CLIENT_SUPPORT_HEADER_SIGNING, RequestHeader, split_trailer
-from mock_server.leg import NOBODY, HttpCaller
 from mock_server.rpc.dispatch import (
     ACCESS_DENIED,
     BAD_STUB_DATA,
@@ -51,6 +50,7 @@ from mock_server.rpc.dispatch import (
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.presentation import PresentationContexts
 from mock_server.rpc.security import Caller, SecurityContexts
+from mock_server.rpch.leg import NOBODY, HttpCaller
 
 AUTHENTICATION_TYPE_NOT_RECOGNISED: Final = 8
 INVALID_CHECKSUM: Final = 9

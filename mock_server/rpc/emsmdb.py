@@ -22,14 +22,14 @@ from loadgen.wire.auxiliary import (
 from loadgen.wire.extended_buffer import COMPRESSED, XOR_MAGIC, read_payloads, write_payload
 from mock_server.dialect import StoreManners
 from mock_server.directory import Entry
-from mock_server.limits import LimitMeter
-from mock_server.mail import MailTransport
-from mock_server.mailbox import MailboxStore
+from mock_server.limits.table import LimitMeter
+from mock_server.limits.user_limit import UserLimit
+from mock_server.mailboxes.mail import MailTransport
+from mock_server.mailboxes.mailbox import MailboxStore
+from mock_server.mailboxes.session import Session
 from mock_server.rops.call import BufferFormatError, BufferTooSmallError
 from mock_server.rpc.dispatch import BAD_STUB_DATA, AssociationGroup, CallContext, Interface, Method
 from mock_server.rpc.rop_processor import process
-from mock_server.session import Session
-from mock_server.user_limit import UserLimit
 
 EXITING: Final = 0x000003ED
 LOGIN_PERMISSION: Final = 0x000003F2

@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from loadgen.wire import nspi
+from mock_server.limits.user_limit import UserLimit
 from mock_server.rpc.dispatch import CallContext, Method
-from mock_server.user_limit import UserLimit
 
 _COUNTERS: Final = {
     nspi.NspiResolveNamesRequest.opnum: "AB ANR/sec",

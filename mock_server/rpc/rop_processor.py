@@ -16,6 +16,7 @@ from loadgen.wire.rop.oxcnotif import RopPendingResponse
 from loadgen.wire.rop.oxcprpt import RopReadStreamRequest, RopWriteStreamResponse
 from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseRequest
 from loadgen.wire.rop.oxctabl import RopQueryRowsRequest
+from mock_server.mailboxes.session import Session
 from mock_server.rops import (
     oxcfold,
     oxcfxics_download,
@@ -37,7 +38,6 @@ from mock_server.rops.call import (
     RopError,
 )
 from mock_server.rops.objects import Logon
-from mock_server.session import Session
 
 _DOCUMENTS: Final = (
     oxcstor,

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from loadgen.errors import PeerError, RemoteProtocolError, RpcFault
 from loadgen.wire.pdu import CALL_HEADER_SIZE, AuthVerifier, Request, Response
-from mock_server.accounts import LogonProblem, LogonRefused
 from mock_server.counters import RpcStatistics
-from mock_server.negotiation import Acceptor, SpnegoAcceptor
-from mock_server.ntlm import NtlmAcceptor, NtlmServer
-from mock_server.ntlm_session import TOKEN_SIZE, NtlmSession
 from mock_server.rpc.dispatch import ACCESS_DENIED, UNSUPPORTED_LEVEL, CallContext
+from mock_server.security.accounts import LogonProblem, LogonRefused
+from mock_server.security.negotiation import Acceptor, SpnegoAcceptor
+from mock_server.security.ntlm import NtlmAcceptor, NtlmServer
+from mock_server.security.ntlm_session import TOKEN_SIZE, NtlmSession
 
 SPNEGO: Final = 9
 NTLM: Final = 10
@@ -121,7 +121,7 @@ class SecurityContext(Caller):
 
     def open(self, pdu: bytes, request: Request) -> Request:
         """The request in ``pdu`` in plain text; raises
-        :class:`~mock_server.ntlm_session.BadSignature`.
+        :class:`~mock_server.security.ntlm_session.BadSignature`.
         """
         if not self.protects or request.auth is None:
             return request

@@ -16,7 +16,7 @@ from loadgen.client.transport import VirtualConnection
 from loadgen.measure.limits import LIMITS
 from loadgen.wire import emsmdb
 from loadgen.workload import topology as planned
-from mock_server import limits as served
+from mock_server.limits import table as served
 from mock_server.topology import ReverseProxyServer
 from mock_server.topology_file import built_in_names, read_topology
 from tests.end_to_end.mock_organisation import MockOrganisation

@@ -30,10 +30,10 @@ from loadgen.wire.rop import oxcfxics_transfer as fx
 from loadgen.wire.rop import oxcfxics_upload as upload
 from loadgen.wire.rop.base import RopRequest
 from loadgen.wire.rop.buffer import NO_HANDLE
-from mock_server.mailbox import Mailbox
-from mock_server.message import Attachment as StoredAttachment
-from mock_server.message import Message
-from mock_server.message import MessageContent as StoredContent
+from mock_server.mailboxes.mailbox import Mailbox
+from mock_server.mailboxes.message import Attachment as StoredAttachment
+from mock_server.mailboxes.message import Message
+from mock_server.mailboxes.message import MessageContent as StoredContent
 from tests.mock_server.store_client import NO_PACKING, StoreClient
 
 UNICODE = fx.SEND_UNICODE | fx.SEND_FORCE_UNICODE

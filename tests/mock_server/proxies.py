@@ -4,9 +4,9 @@ from collections import Counter
 
 from loadgen.wire import rts, rts_recycling
 from loadgen.wire.pdu import Request, Response
-from mock_server.inbound_proxy import InboundProxy
-from mock_server.outbound_proxy import OutboundProxy
-from mock_server.proxy import ChannelTable, ProxySettings, ProxyState
+from mock_server.rpch.inbound_proxy import InboundProxy
+from mock_server.rpch.outbound_proxy import OutboundProxy
+from mock_server.rpch.proxy import ChannelTable, ProxySettings, ProxyState
 
 VC = bytes.fromhex("33221100554477668899aabbccddeeff")
 IN = bytes.fromhex("34333231424144435152535455565758")

@@ -24,8 +24,8 @@ from loadgen.wire.rop.buffer import NO_HANDLE, read_responses, write_requests
 from loadgen.wire.rop.oxcnotif import RopNotifyResponse
 from loadgen.wire.rop.oxctabl import RopSetColumnsRequest
 from mock_server.directory import Directory, Organisation
-from mock_server.mail import LocalTransport
-from mock_server.mailbox import MailboxStore
+from mock_server.mailboxes.mail import LocalTransport
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.rpc.dispatch import AssociationGroup, CallContext
 from mock_server.rpc.emsmdb import EmsmdbServer
 

@@ -7,8 +7,8 @@ import pytest
 
 from loadgen.wire import emsmdb, nspi
 from loadgen.wire.pdu import BindAck, SyntaxId
-from mock_server.limits import Limits
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
+from mock_server.limits.table import Limits
 from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.global_catalog import global_catalog_roles
 from mock_server.roles.public_folders import public_folder_roles

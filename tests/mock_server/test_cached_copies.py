@@ -11,7 +11,7 @@ from loadgen.wire.fasttransfer.changes import ReadStateChanges
 from loadgen.wire.identifiers import object_id
 from loadgen.wire.idset import IdSetByReplId
 from loadgen.wire.rop import oxcfxics_upload as upload
-from mock_server.message import Message
+from mock_server.mailboxes.message import Message
 from tests.mock_server.cached_client import (
     Copy,
     Replica,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import WireError
-from mock_server.change_history import ChangeHistory, is_client_key, read_predecessors
+from mock_server.mailboxes.change_history import ChangeHistory, is_client_key, read_predecessors
 
 MAKERS = st.sampled_from([bytes(15) + bytes((n,)) for n in range(3)])
 XIDS = st.builds(lambda maker, n: maker + n.to_bytes(4, "big"), MAKERS, st.integers(0, 5))

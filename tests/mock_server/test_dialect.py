@@ -13,13 +13,13 @@ from loadgen.wire.rop import oxcmsg
 from loadgen.wire.rop.buffer import write_requests
 from mock_server.dialect import DIALECTS, Dialect
 from mock_server.directory import Directory, Organisation
-from mock_server.inbound_proxy import InboundProxy
-from mock_server.mail import LateTransport, LocalTransport
-from mock_server.mailbox import MailboxStore
-from mock_server.outbound_proxy import OutboundProxy
-from mock_server.proxy import ChannelTable, ProxyChannel, ProxySettings, ProxyState
+from mock_server.mailboxes.mail import LateTransport, LocalTransport
+from mock_server.mailboxes.mailbox import MailboxStore
 from mock_server.rpc.dispatch import AssociationGroup, CallContext
 from mock_server.rpc.emsmdb import EmsmdbServer, EmsmdbSettings
+from mock_server.rpch.inbound_proxy import InboundProxy
+from mock_server.rpch.outbound_proxy import OutboundProxy
+from mock_server.rpch.proxy import ChannelTable, ProxyChannel, ProxySettings, ProxyState
 from tests.mock_server.proxies import CLIENT_ADDRESS, GROUP, IN, OUT, VC
 from tests.mock_server.store_client import INBOX, FakeTimers, StoreClient
 
@@ -137,7 +137,7 @@ def test_answers_are_plain_and_the_auxiliary_buffer_is_fixed(server: Server) -> 
 def test_mail_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     delivered: list[tuple[str, object]] = []
     timers = FakeTimers()
-    monkeypatch.setattr("mock_server.mail.asyncio.get_running_loop", lambda: timers)
+    monkeypatch.setattr("mock_server.mailboxes.mail.asyncio.get_running_loop", lambda: timers)
 
     class Transport:
         def send(self, server: str, envelope: object) -> None:

@@ -51,7 +51,7 @@ from loadgen.wire.property_names import PropertyName
 from loadgen.wire.rop import oxcfxics_transfer as fx
 from loadgen.wire.rop import oxcmsg, oxcprpt, oxomsg
 from loadgen.wire.rop.buffer import NO_HANDLE
-from mock_server.mailbox import Mailbox
+from mock_server.mailboxes.mailbox import Mailbox
 from tests.mock_server.cached_client import (
     UNICODE,
     Replica,

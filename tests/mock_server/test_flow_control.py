@@ -3,7 +3,7 @@
 import pytest
 
 from loadgen.errors import RemoteProtocolError
-from mock_server.flow_control import Ack, ReceiveWindow, Sender
+from mock_server.rpch.flow_control import Ack, ReceiveWindow, Sender
 
 WINDOW = 65536
 FRAGMENT = bytes(5840)

@@ -12,9 +12,9 @@ import pytest
 from loadgen.wire import rts
 from loadgen.wire.pdu import BindAck
 from mock_server.counters import merged
+from mock_server.limits.shared_cells import SharedCells, create_cells
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.reverse_proxy import ReverseProxyRole
-from mock_server.shared_cells import SharedCells, create_cells
 from mock_server.topology_file import TopologySource, read_topology
 from tests.mock_server.clock import Clock, turns, until
 from tests.mock_server.test_roles import ECHO, echo_role

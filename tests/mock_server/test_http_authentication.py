@@ -10,10 +10,10 @@ from loadgen.wire.http import basic_authorization
 from loadgen.wire.ntlm import AvId, Challenge
 from loadgen.wire.spnego import KERBEROS, NTLMSSP, NegTokenInit, NegTokenResp
 from loadgen.wire.spnego import decode as decode_spnego
-from mock_server.accounts import LogonProblem
 from mock_server.counters import LOGON_PROBLEMS, ProxyStatistics
-from mock_server.http_authentication import HttpPolicy, Verdict
-from mock_server.logon import ntlm_server
+from mock_server.security.accounts import LogonProblem
+from mock_server.security.http_authentication import HttpPolicy, Verdict
+from mock_server.security.logon import ntlm_server
 from mock_server.topology_file import read_topology
 from mock_server.web import HttpConnection
 

@@ -24,14 +24,14 @@ from loadgen.wire.properties import (
 from loadgen.wire.property_names import PropertyName
 from loadgen.wire.recipients import TO, exchange_recipient
 from mock_server.directory import Directory, Organisation
-from mock_server.folder import StoreEvent, folder_properties
-from mock_server.mail import Envelope, LocalTransport, deliver
-from mock_server.mailbox import Mailbox, MailboxStore
-from mock_server.message import Attachment, MessageContent, Recipient
-from mock_server.property_bag import value_size
-from mock_server.row_filter import UnsupportedRestrictionError, predicate
-from mock_server.session import NotificationQueue
-from mock_server.table_view import SortKey, TableView
+from mock_server.mailboxes.folder import StoreEvent, folder_properties
+from mock_server.mailboxes.mail import Envelope, LocalTransport, deliver
+from mock_server.mailboxes.mailbox import Mailbox, MailboxStore
+from mock_server.mailboxes.message import Attachment, MessageContent, Recipient
+from mock_server.mailboxes.property_bag import value_size
+from mock_server.mailboxes.row_filter import UnsupportedRestrictionError, predicate
+from mock_server.mailboxes.session import NotificationQueue
+from mock_server.mailboxes.table_view import SortKey, TableView
 
 DIRECTORY = Directory(Organisation(servers=("MBX1", "MBX2")), 6)
 NOTE = MessageContent.of({0x001A001F: "IPM.Note", PidTagSubject: "note"})

@@ -8,11 +8,11 @@ import pytest
 from loadgen.errors import PeerError, RemoteProtocolError
 from loadgen.wire import ntlm
 from loadgen.wire.ntlm import Authenticate, Challenge, Negotiate
-from mock_server.accounts import Accounts, LogonProblem, LogonRefused
 from mock_server.directory import Directory, Organisation
-from mock_server.ntlm import NtlmAcceptor, NtlmServer
-from mock_server.ntlm_cryptography import Rc4, nt_hash
-from mock_server.ntlm_session import BadSignature, Direction, NtlmSession
+from mock_server.security.accounts import Accounts, LogonProblem, LogonRefused
+from mock_server.security.ntlm import NtlmAcceptor, NtlmServer
+from mock_server.security.ntlm_cryptography import Rc4, nt_hash
+from mock_server.security.ntlm_session import BadSignature, Direction, NtlmSession
 
 SIGNED = 0xE28A8235
 KEY = bytes.fromhex("aff1eb441334a542740e0a33e02ed9f7")  # of the session in rpc-over-http.md 8.15

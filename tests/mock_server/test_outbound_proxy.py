@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.errors import PeerError, RemoteProtocolError, TimedOut
 from loadgen.wire import rts, rts_recycling
-from mock_server.proxy import ProxyState
+from mock_server.rpch.proxy import ProxyState
 from tests.mock_server.proxies import (
     ERROR_6C0,
     FOR_CLIENT,

@@ -3,7 +3,7 @@
 import pytest
 
 from loadgen.errors import WireError
-from mock_server.pdu_stream import PduStream
+from mock_server.rpch.pdu_stream import PduStream
 
 BANNER = b"ncacn_http/1.0"
 

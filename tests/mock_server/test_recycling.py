@@ -9,14 +9,14 @@ import pytest
 from loadgen.wire import mgmt, rts_recycling
 from loadgen.wire.pdu import SyntaxId
 from mock_server.counters import RECYCLE_KINDS, RpcStatistics
-from mock_server.limits import Limits
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
+from mock_server.limits.table import Limits
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.dsproxy import DirectoryProxyRole
 from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import RpcServer, ServerSettings
+from mock_server.rpch.server import RpcServer, ServerSettings
 from mock_server.supervisor import Supervisor
 from mock_server.topology_file import read_topology
 from tests.mock_server.recycling_client import RecyclingClient

@@ -17,8 +17,8 @@ from loadgen.wire.rop import oxcfold, oxcmsg, oxctabl
 from loadgen.wire.rop.buffer import NO_HANDLE, read_requests
 from loadgen.wire.rop.oxcnotif import ObjectEvent
 from mock_server.directory import Directory, Organisation
-from mock_server.mailbox import Mailbox, MailboxStore
-from mock_server.message import MessageContent
+from mock_server.mailboxes.mailbox import Mailbox, MailboxStore
+from mock_server.mailboxes.message import MessageContent
 from mock_server.rpc.emsmdb import EmsmdbServer
 from tests.mock_server.store_client import (
     DELETED_ITEMS,

@@ -10,11 +10,11 @@ from loadgen.wire.pdu import BindAck, Fault, Request, Response, SyntaxId
 from loadgen.wire.properties import PidTagSubject
 from mock_server.counters import RpcStatistics
 from mock_server.directory import Directory, Organisation
-from mock_server.limits import Limits
-from mock_server.mail import Envelope
-from mock_server.mailbox import MailboxStore
-from mock_server.message import MessageContent
-from mock_server.port_pool import PortPool
+from mock_server.limits.port_pool import PortPool
+from mock_server.limits.table import Limits
+from mock_server.mailboxes.mail import Envelope
+from mock_server.mailboxes.mailbox import MailboxStore
+from mock_server.mailboxes.message import MessageContent
 from mock_server.roles import mail_delivery
 from mock_server.roles.cas import ClientAccessRole
 from mock_server.roles.connection import connect
@@ -25,7 +25,7 @@ from mock_server.roles.relay import BackSide
 from mock_server.roles.rpc_server import RpcServerRole
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import RpcServer, ServerSettings
+from mock_server.rpch.server import RpcServer, ServerSettings
 from mock_server.topology_file import read_topology
 from tests.mock_server.clock import Clock, turns, until
 from tests.mock_server.wire_client import (

@@ -41,9 +41,9 @@ from loadgen.wire.rop import oxcfold, oxcmsg, oxcnotif, oxcprpt, oxcstor, oxctab
 from loadgen.wire.rop.buffer import NO_HANDLE, write_requests
 from loadgen.wire.rop.oxcrops import RopBufferTooSmallResponse, RopReleaseRequest
 from loadgen.wire.rop.registry import REQUESTS
-from mock_server.message import MessageContent
+from mock_server.mailboxes.message import MessageContent
+from mock_server.mailboxes.session import MOST_ROW_NOTIFICATIONS
 from mock_server.rpc.rop_processor import HANDLERS
-from mock_server.session import MOST_ROW_NOTIFICATIONS
 from tests.mock_server.store_client import (
     INBOX,
     NO_PACKING,

@@ -30,10 +30,10 @@ from loadgen.wire.pdu import (
 )
 from loadgen.wire.verification_trailer import RequestHeader, VerificationTrailer
 from mock_server.counters import RpcStatistics
-from mock_server.logon import rpc_security
 from mock_server.rpc.association import Association
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
+from mock_server.security.logon import rpc_security
 from mock_server.topology_file import read_topology
 
 ECHO = SyntaxId.of("a4f1db00-ca47-1067-b31f-00dd010662da", 0, 81)

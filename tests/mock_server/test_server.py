@@ -6,10 +6,10 @@ from loadgen.errors import PeerError, RemoteProtocolError
 from loadgen.wire import rts
 from loadgen.wire.pdu import Bind, PduType, PresentationContext, Request, Response, SyntaxId
 from mock_server.counters import RpcStatistics
-from mock_server.pdu_stream import PduStream
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import RpcServer, ServerSettings
+from mock_server.rpch.pdu_stream import PduStream
+from mock_server.rpch.server import RpcServer, ServerSettings
 
 VC = bytes.fromhex("33221100554477668899aabbccddeeff")
 IN = bytes.fromhex("34333231424144435152535455565758")

@@ -30,8 +30,8 @@ from loadgen.wire.restrictions import EQUAL, RestrictCount, RestrictExist, Restr
 from loadgen.wire.rop import oxcfxics_download as ics
 from loadgen.wire.rop import oxcfxics_transfer as fx
 from loadgen.wire.rop.buffer import NO_HANDLE
-from mock_server.mailbox import Mailbox
-from mock_server.message import Message
+from mock_server.mailboxes.mailbox import Mailbox
+from mock_server.mailboxes.message import Message
 from tests.mock_server.cached_client import (
     CONTENTS_FLAGS,
     UNICODE,

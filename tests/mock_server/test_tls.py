@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from loadgen.errors import ProfileError
 from loadgen.wire.http import basic_authorization
 from mock_server.roles.cas import ClientAccessRole
-from mock_server.tls import server_context, with_certificate
+from mock_server.security.tls import server_context, with_certificate
 from mock_server.topology_file import read_topology
 
 BASE, ADDRESS = "127.35.40.0", "127.35.40.1"

@@ -6,10 +6,10 @@ from loadgen.errors import PeerError, RemoteProtocolError
 from loadgen.wire import rts, rts_recycling
 from loadgen.wire.pdu import Bind, PresentationContext, Request, Response, SyntaxId
 from mock_server.counters import RpcStatistics
-from mock_server.pdu_stream import PduStream
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
-from mock_server.server import RpcServer, ServerSettings
+from mock_server.rpch.pdu_stream import PduStream
+from mock_server.rpch.server import RpcServer, ServerSettings
 from tests.mock_server.proxies import CLIENT_ADDRESS, GROUP, IN, NEXT_IN, NEXT_OUT, OUT, RTS, VC
 
 ECHO = SyntaxId.of("c1b5a2f0-3d1e-4a77-9a41-1f2b3c4d5e6f", 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mock_server.http_authentication import Verdict
+from mock_server.security.http_authentication import Verdict
 from mock_server.web import HttpConnection
 
 AUTHORIZATION = "Basic dXNlcjpwdw=="

@@ -11,7 +11,7 @@ from loadgen.wire.properties import PidTagSubject
 from loadgen.wire.rop import oxcfxics_upload as upload
 from loadgen.wire.rop import oxcmsg
 from loadgen.wire.rop.buffer import NO_HANDLE
-from mock_server.mailbox import Mailbox
+from mock_server.mailboxes.mailbox import Mailbox
 from tests.mock_server.cached_client import CLIENT_GUID, note, open_folder
 from tests.mock_server.store_client import DELETED_ITEMS, INBOX, OUTBOX, StoreClient, Stores, online
 

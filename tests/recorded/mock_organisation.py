@@ -10,19 +10,19 @@ from loadgen.wire.properties import PidTagBody, PidTagSubject
 from mock_server.counters import RpcStatistics
 from mock_server.dialect import DIALECTS, DialectName
 from mock_server.directory import Directory, Organisation
-from mock_server.http_authentication import Verdict
-from mock_server.inbound_proxy import InboundProxy
-from mock_server.leg import Leg
-from mock_server.mail import LocalTransport
-from mock_server.mailbox import MailboxStore
-from mock_server.message import MessageContent
-from mock_server.outbound_proxy import OutboundProxy
-from mock_server.proxy import ChannelTable, ProxyChannel, ProxySettings, ServerLeg
+from mock_server.mailboxes.mail import LocalTransport
+from mock_server.mailboxes.mailbox import MailboxStore
+from mock_server.mailboxes.message import MessageContent
 from mock_server.rpc.emsmdb import EmsmdbServer, EmsmdbSettings
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.nspi import nspi_interface
 from mock_server.rpc.rfr import rfr_interface
-from mock_server.server import RpcServer, ServerSettings
+from mock_server.rpch.inbound_proxy import InboundProxy
+from mock_server.rpch.leg import Leg
+from mock_server.rpch.outbound_proxy import OutboundProxy
+from mock_server.rpch.proxy import ChannelTable, ProxyChannel, ProxySettings, ServerLeg
+from mock_server.rpch.server import RpcServer, ServerSettings
+from mock_server.security.http_authentication import Verdict
 from mock_server.web import ChannelHead, HttpConnection
 
 NOW = 0.0

@@ -11,11 +11,11 @@ from loadgen.wire.pdu import PresentationContext, SyntaxId
 from mock_server.client_access import ClientAccess
 from mock_server.counters import RpcStatistics
 from mock_server.dialect import DIALECTS
-from mock_server.outbound_proxy import OutboundProxy
-from mock_server.proxy import SERVER_UNAVAILABLE, ProxyState
 from mock_server.rpc.association import Association
 from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpc.rfr import rfr_interface
+from mock_server.rpch.outbound_proxy import OutboundProxy
+from mock_server.rpch.proxy import SERVER_UNAVAILABLE, ProxyState
 from mock_server.topology import Topology
 from mock_server.topology_file import read_topology
 from mock_server.web import HttpConnection

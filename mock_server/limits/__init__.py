@@ -1,0 +1,1 @@
+"""What ends a server: ports, handles, memory, queues, recycling."""

@@ -1,0 +1,1 @@
+"""What stores hold: mailboxes, folders, messages, and what has changed in them."""

@@ -1,0 +1,1 @@
+"""The proxy roles and the server role of [MS-RPCH], without sockets."""

@@ -1,0 +1,1 @@
+"""Who may do what: HTTP authentication, NTLM, SPNEGO, TLS."""
