@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from loadgen.engine.limit_watch import LimitWatch
+from loadgen.engine.limit_watch import LimitWatch, RefusedUsers
 from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.phases import LOG_OFF, MEASURE, PAUSE
 from loadgen.engine.progress import Progress, Recent
@@ -66,7 +66,8 @@ class Tally:
         """Measured time: without the pauses."""
         self._users_wanted = population.users
         self._limits = limits or LimitWatch()
-        self._outages = OutageWatch()
+        self._refused = RefusedUsers(self._limits)
+        self._outages = OutageWatch(lambda candidates: self._limits.name_of(candidates) or UNKNOWN)
         self._abort_on = threshold.parse_all(campaign.abort_on)
         self._origin_ns = clock()
         self._limit_check = limit_check
@@ -272,6 +273,7 @@ class Tally:
             self._interval.add(snapshot)
             if self._plateau is not None:
                 self._plateau.totals.add(snapshot)
+        self._refused.take(self.totals.users_refused_by)
         started_ns, ended_ns = snapshots[-1].started_ns, snapshots[-1].ended_ns
         self._interval_s = (ended_ns - started_ns) / _NS_PER_S
         self._add_to_windows(snapshots, started_ns, ended_ns)
@@ -324,7 +326,7 @@ class Tally:
             unexpected_deliveries=self._ledger.unexpected,
             limits=self._limits.hits(),
             refused_by_limit=self._refused_by_limit(),
-            outages=self._outages.outages(self._limit_of),
+            outages=self._outages.outages(),
             worst=self._windows.worst(),
             limit_check=self._limit_check,
             paused_s=round(self._time.stood_ns / _NS_PER_S, 3),
@@ -333,13 +335,7 @@ class Tally:
         )
 
     def _refused_by_limit(self) -> dict[str, int]:
-        counts = dict.fromkeys((*LIMITS, UNKNOWN), 0)
-        for candidates, users in self.totals.users_refused_by.items():
-            counts[self._limit_of(tuple(candidates.split("|")))] += users
-        return counts
-
-    def _limit_of(self, candidates: tuple[str, ...]) -> str:
-        return self._limits.name_of(candidates) or UNKNOWN
+        return dict.fromkeys((*LIMITS, UNKNOWN), 0) | self._refused.by_limit()
 
     def _end_phase(self, now_s: float) -> None:
         if self._record.phases:

@@ -1,6 +1,6 @@
 """What servers say of their limits: how much is in use, of how much, and how often that was not enough."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,9 @@ LIMITS: Final = (
 UNKNOWN: Final = "unknown"
 """Stands for the limit where none can be named."""
 
+PASSING: Final = frozenset({"request_queue", "worker_recycling"})
+"""Limits of which nothing is held, so nothing is released."""
+
 _PREFIX: Final = "Limit\\"
 _IN_USE, _OF, _HITS = "In Use", "Of", "Hits"
 
@@ -39,6 +42,19 @@ class LimitReading(msgspec.Struct, frozen=True):
     in_use: float
     of: float
     hits: int
+
+
+def likeliest(candidates: Sequence[str], moved: Iterable[LimitReading]) -> LimitReading | None:
+    """Of limits that were hit together, the one that an error means which may mean these; None for none.
+
+    One that is full explains a refusal best, and one whose hits come by the clock worst.
+    """
+    meant = [each for each in moved if each.name in candidates]
+    return min(
+        meant,
+        key=lambda each: (each.in_use < each.of, each.name in PASSING, candidates.index(each.name)),
+        default=None,
+    )
 
 
 AskLimits = Callable[[], Awaitable[list[LimitReading]]]

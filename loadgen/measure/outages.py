@@ -46,13 +46,17 @@ class _Course:
         self.reconnects_before = reconnects_before
         self.lost = self.connections_lost = 0
         self.recovered_s: float | None = None
-        self.refused: Counter[Candidates] = Counter()
+        self.refused: Counter[str] = Counter()
 
 
 class OutageWatch:
-    """Finds the outages of a run in its intervals. While one lasts, further losses belong to it."""
+    """Finds the outages of a run in its intervals. While one lasts, further losses belong to it.
 
-    def __init__(self) -> None:
+    ``name_of`` says of a refusal of the interval which of several limits it was.
+    """
+
+    def __init__(self, name_of: Callable[[Candidates], str]) -> None:
+        self._name_of = name_of
         self._courses: list[_Course] = []
         self._open: _Course | None = None
         self._admitted = self._connections_lost = self._reconnects = 0
@@ -73,9 +77,9 @@ class OutageWatch:
         if self._open is not None:
             self._open.before = min(self._open.before, users)
 
-    def outages(self, name_of: Callable[[Candidates], str]) -> tuple[Outage, ...]:
-        """What was found so far; ``name_of`` says which of several limits it was."""
-        return tuple(_told(course, name_of) for course in self._courses)
+    def outages(self) -> tuple[Outage, ...]:
+        """What was found so far."""
+        return tuple(_told(course) for course in self._courses)
 
     def _follow(
         self, course: _Course, newly_lost: int, until_s: float, totals: Totals, refusals: Iterable[Refusal]
@@ -85,16 +89,13 @@ class OutageWatch:
         course.lost = max(course.lost, missing, came_back)
         course.connections_lost += max(0, newly_lost)
         for refusal in refusals:
-            course.refused[refusal.limits] += refusal.count
+            course.refused[self._name_of(refusal.limits)] += refusal.count
         if missing <= 0:
             course.recovered_s = until_s
             self._open = None
 
 
-def _told(course: _Course, name_of: Callable[[Candidates], str]) -> Outage:
-    refused: Counter[str] = Counter()
-    for candidates, attempts in course.refused.items():
-        refused[name_of(candidates)] += attempts
+def _told(course: _Course) -> Outage:
     recovered_s = course.recovered_s
     return Outage(
         from_s=course.from_s,
@@ -102,5 +103,5 @@ def _told(course: _Course, name_of: Callable[[Candidates], str]) -> Outage:
         lost=course.lost,
         connections_lost=course.connections_lost,
         recovered_after_s=None if recovered_s is None else round(recovered_s - course.from_s, 3),
-        refused_by_limit=dict(refused),
+        refused_by_limit=dict(course.refused),
     )

@@ -19,14 +19,14 @@ def refusal(count, *limits):
 
 def watched(*intervals, refusals=None, scaled=None):
     """A second each: users admitted, connections lost and reconnects so far; the rest by second."""
-    watch, totals = OutageWatch(), Totals()
+    watch, totals = OutageWatch(name_of), Totals()
     for second, (admitted, lost, reconnects) in enumerate(intervals):
         gauges = Gauges(users_admitted=admitted, connections_lost_total=lost, reconnects_total=reconnects)
         totals.add(Snapshot(shard=0, started_ns=0, ended_ns=0, gauges=gauges))
         if scaled and second in scaled:
             watch.scale(scaled[second])
         watch.add(second, second + 1, totals, (refusals or {}).get(second, ()))
-    return watch.outages(name_of)
+    return watch.outages()
 
 
 def outage(from_s, lost, connections_lost, recovered_after_s, *, before=10, **refused):
