@@ -13,7 +13,7 @@ from loadgen.engine.coordinator import SHORT_DRAIN_S, STEP_PATIENCE_S, Coordinat
 from loadgen.engine.phases import HOLD, MEASURE
 from loadgen.errors import PeerError
 from loadgen.measure import threshold
-from loadgen.measure.limits import LimitReading
+from loadgen.measure.limits import LIMITS, PASSING, LimitReading, likeliest
 from loadgen.measure.recorder import Refusal
 from loadgen.measure.threshold import Bounds, Ending
 from loadgen.report.summary import Summary
@@ -27,10 +27,6 @@ LEAD_S: Final = 0.05
 WATCH_S: Final = 0.25
 RELEASE_PATIENCE_S: Final = 300.0
 """How long servers may take to release what users had who went: TIME_WAIT lasts up to four minutes."""
-PASSING: Final = frozenset({"request_queue", "worker_recycling"})
-"""Limits of which nothing is held, so nothing is released."""
-
-
 SOONER: Final = "give a larger step, a shorter plateau, or more logons_per_s"
 
 
@@ -205,11 +201,11 @@ class Climb(Coordinator):
         self, before: Sequence[LimitReading], after: Sequence[LimitReading]
     ) -> LimitReading | None:
         """The limit that a refusal, or a loss, means: of those that were hit in this step, where counted."""
-        hit = moved(before, after)
-        meant = [name for refusal in self._in_order for name in refusal.limits]
         if self._limits.is_counted:
-            named = (each for name in meant for each in hit if each.name == name)
-            return next(named, hit[0] if hit and not self._refusals else None)
+            hit = moved(before, after)
+            candidates = [refusal.limits for refusal in self._in_order] or [LIMITS]
+            return next(filter(None, (likeliest(each, hit) for each in candidates)), None)
+        meant = [name for refusal in self._in_order for name in refusal.limits]
         return LimitReading(meant[0], "", 0.0, 0.0, 0) if len(set(meant)) == 1 else None
 
     def _keep_evidence(

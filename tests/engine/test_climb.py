@@ -32,6 +32,9 @@ class Shards:
         self.clock, self.room = clock, room
         self.present = 0
         self.hits = 0
+        self.recycles = False
+        """Whether a worker is replaced, by the clock, in each step."""
+        self.meant = ("ports",)
         self.held_back = 0
         """Of what users had who went, the server keeps so much for a while."""
         self.calls, self.refusals, self.kept = [], [], []
@@ -66,7 +69,7 @@ class Shards:
         self.present = users
         if users > self.room:
             self.hits += users - self.room
-            self.refusals = [Refusal(("ports",), users - self.room, self.clock(), self.room, self.room, BUSY)]
+            self.refusals = [Refusal(self.meant, users - self.room, self.clock(), self.room, self.room, BUSY)]
 
     def report(self):
         refusals, self.refusals = self.refusals, []
@@ -86,6 +89,7 @@ class Shards:
             LimitReading("ports", "CAS1", in_use, 8 * self.room + 7, self.hits),
             LimitReading("memory", "CAS1", 1, 99, 0),
             LimitReading("request_queue", "CAS1", self.clock(), 99, 0),
+            LimitReading("worker_recycling", "CAS1", 1, 99, int(self.clock() / 1e7) if self.recycles else 0),
         ]
 
     def numbers(self):
@@ -190,6 +194,12 @@ def test_it_finds_the_room_there_is_and_names_the_limit(run, stage):
     assert ("plateau", "40 users: held") in stage.tally.events
     assert stage.tally.barriers == ["steady"]
     assert climb.ending == Ending()
+
+
+def test_workers_that_are_replaced_by_the_clock_do_not_hide_what_refuses_users(run, stage):
+    stage.shards.recycles, stage.shards.meant = True, ("worker_recycling", "ports")
+    climb = run(stage.find())
+    assert (climb.search.held, climb.search.failed.limit) == (40, "ports")
 
 
 def test_what_is_not_released_yet_is_waited_for(run, stage):
