@@ -4,7 +4,7 @@ Samples are taken one at a time, and of those no more is kept than a limit's win
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -34,6 +34,15 @@ class LimitResult(msgspec.Struct, frozen=True, kw_only=True):
     until_s: float | None = None
     why: str = ""
     """Why it does not hold, or why it was not measured."""
+
+
+def unmeasured(limit_set: LimitSet, results: Iterable[LimitResult]) -> list[str]:
+    """The counters of a set that no limit of it was held against, on any server."""
+    measured = {result.limit for result in results if result.held is not None}
+    by_counter: dict[str, bool] = {}
+    for limit in limit_set.limits:
+        by_counter[limit.counter] = by_counter.get(limit.counter, False) or str(limit) in measured
+    return [counter for counter, is_measured in by_counter.items() if not is_measured]
 
 
 class LimitCheck:

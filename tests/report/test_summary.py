@@ -6,13 +6,16 @@ import pytest
 
 from loadgen.measure import threshold
 from loadgen.measure.connections import Census, client_count
+from loadgen.measure.counters import CounterSample
 from loadgen.measure.recorder import Gauges, Recorder, Snapshot
 from loadgen.measure.sample import LAYERS, OPERATIONS, Sample
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
+from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import Summary, summarise
 from loadgen.workload import connection_model
 from loadgen.workload.campaign import Campaign, Population, load_campaign, populate, with_options
+from loadgen.workload.limit_set import Limit, LimitSet
 
 MS, S = 1_000_000, 1_000_000_000
 TYPE = "outlook2007-online-anywhere"
@@ -57,10 +60,12 @@ def census(population: Population, *, starting: bool, **changes: int) -> Census:
     return Census(expected, {"client": client, "kernel": kernel, "mock": dict(expected)})
 
 
-def good(**options: Any) -> Summary:
+def good(limit_check: LimitCheck | None = None, **options: Any) -> Summary:
     campaign, population = quickstart(**options)
     peak, steady = census(population, starting=True), census(population, starting=False)
-    return summarise(campaign, population, measured(), measured_s=45.0, peak=peak, steady=steady)
+    return summarise(
+        campaign, population, measured(), measured_s=45.0, peak=peak, steady=steady, limit_check=limit_check
+    )
 
 
 def test_a_good_run_passes():
@@ -267,3 +272,28 @@ def test_strange_mail_and_a_closed_shape_are_warned_of():
     summary = summarise(campaign, population, measured(), measured_s=45.0, unexpected_deliveries=9)
     assert any(each.startswith("9 notifications came twice") for each in summary.warnings)
     assert any(each.startswith("The shape is closed") for each in summary.warnings)
+
+
+@pytest.mark.parametrize(
+    ("counters", "verdict", "reasons", "warnings"),
+    [
+        ((), "FAIL", ("limit_set own: none of its 2 counters was measured",), ()),
+        ((r"\A\B",), "PASS", (), ("limit_set own: not measured are 1 of its 2 counters",)),
+        ((r"\A\B", r"\A\C"), "PASS", (), ()),
+    ],
+)
+def test_a_limit_set_that_nobody_measures_is_not_met(counters, verdict, reasons, warnings):
+    limits = tuple(
+        Limit(counter=counter, agg=agg, op="<", value=9.0, source="a book")
+        for counter, agg in ((r"\A\B", "max"), (r"\A\C", "max"), (r"\A\C", "mean"))
+    )
+    check = LimitCheck(LimitSet(name="own", limits=limits))
+    check.measure_between(0, 45)
+    for counter in counters:
+        check.add(CounterSample(1.0, "MBX1", counter, 1.0))
+    summary = good(limit_check=check)
+    said = [each for each in summary.warnings if each.startswith("limit_set")]
+    assert summary.verdict == verdict
+    for found, begun in ((summary.reasons, reasons), (said, warnings)):
+        assert len(found) == len(begun)
+        assert all(map(str.startswith, found, begun))
