@@ -1,5 +1,7 @@
 """The two files of a trace: text to read, and a capture for Wireshark."""
 
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,11 +20,14 @@ Clock = Callable[[], float]
 
 @contextmanager
 def writing(tracer: Tracer, text: Path | None, pcap: Path | None, clock: Clock = time.time) -> Iterator[None]:
-    """All that ``tracer`` hears goes into these files; raises :class:`~loadgen.errors.ProfileError`."""
+    """All that ``tracer`` hears goes into these files, which hold mail and names: their owner's alone.
+
+    Raises :class:`~loadgen.errors.ProfileError`.
+    """
     with ExitStack() as stack:
         try:
-            lines = stack.enter_context(text.open("w", encoding="utf-8")) if text else None
-            packets = stack.enter_context(pcap.open("wb")) if pcap else None
+            lines = stack.enter_context(open(text, "w", encoding="utf-8", opener=_private)) if text else None
+            packets = stack.enter_context(open(pcap, "wb", opener=_private)) if pcap else None
         except OSError as error:
             raise ProfileError(f"trace: {error.filename}: {error.strerror}") from None
         if lines is not None:
@@ -32,6 +37,18 @@ def writing(tracer: Tracer, text: Path | None, pcap: Path | None, clock: Clock =
             tracer.byte_listeners.append(capture.write)
             tracer.pdu_listeners.append(capture.write_pdu)
         yield
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read, even if one of its name was there before."""
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a terminal or /dev/null, which are others' too
+        try:
+            os.fchmod(descriptor, 0o600)
+        except OSError as error:
+            os.close(descriptor)
+            raise OSError(error.errno, error.strerror, path) from None
+    return descriptor
 
 
 class TextTrace:

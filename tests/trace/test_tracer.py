@@ -1,5 +1,6 @@
 """Recorded conversations with a real server, as a trace shows them."""
 
+import os
 import shutil
 import subprocess
 from base64 import b64encode
@@ -113,6 +114,32 @@ def test_wireshark_opens_the_capture_and_names_rts(name, tmp_path):
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(ProfileError, match="trace: "), writing(Tracer(), tmp_path / "no" / "trace", None):
+        pass
+
+
+def test_files_are_their_owners_alone_even_where_others_were_before(tmp_path):
+    text, pcap = tmp_path / "trace", tmp_path / "pcap"
+    text.touch(0o644)
+    with writing(Tracer(), text, pcap):
+        assert {path.stat().st_mode & 0o777 for path in (text, pcap)} == {0o600}
+
+
+def test_what_is_no_file_keeps_its_mode(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o644)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with writing(Tracer(), pipe, None):
+        assert pipe.stat().st_mode & 0o777 == 0o644
+    os.close(reader)
+
+
+def test_a_file_of_somebody_else_is_not_written(tmp_path, monkeypatch):
+    def refuse(descriptor, mode):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    said = f"trace: {tmp_path}/trace: Operation not permitted"
+    with pytest.raises(ProfileError, match=said), writing(Tracer(), tmp_path / "trace", None):
         pass
 
 
