@@ -227,15 +227,20 @@ def require_password(whose: str, key: str) -> str:
     return getpass.getpass(f"Password of {whose}: ")
 
 
+def refuse_credentials(url: str) -> None:
+    """Raises ``ProfileError`` if an address names a user: a target's name is shown, and kept with results."""
+    if "@" in url:
+        raise ProfileError("option: target: no user or password in an address; they belong into users_file")
+
+
 def parts_of(url: str) -> tuple[str, int, bool]:
     """Host, port and whether TLS is spoken; raises :class:`~loadgen.errors.ProfileError`."""
+    refuse_credentials(url)
     try:
         parts = urlsplit(url)
         port = parts.port or SERVER_PORTS.get(parts.scheme, 0)
     except ValueError as error:
         raise ProfileError(f"option: target: {url!r}: {error}") from None
-    if parts.username or parts.password:
-        raise ProfileError("option: target: no user or password in an address; they belong into users_file")
     if not parts.hostname or not port or parts.path.strip("/") or parts.query or parts.fragment:
         raise ProfileError(f"option: target: {url!r} is not https://HOST[:PORT] or http://HOST[:PORT]")
     return parts.hostname, port, parts.scheme == "https"

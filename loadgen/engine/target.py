@@ -17,7 +17,7 @@ from loadgen.client.account_source import AccountSource
 from loadgen.client.dialect import Dialect
 from loadgen.client.inside import Inside
 from loadgen.client.organisation import Organisation
-from loadgen.engine.endpoint import count_accounts, open_endpoint, require_permission
+from loadgen.engine.endpoint import count_accounts, open_endpoint, refuse_credentials, require_permission
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.limits import AskLimits, MockLimits
@@ -81,6 +81,7 @@ async def open_target(
         yield Target(name=text, **msgspec.structs.asdict(endpoint))
         return
     kind, separator, url = text.partition("=")
+    refuse_credentials(text)
     if kind != "mock" or (separator and not url.startswith("http://")):
         raise ProfileError(
             f"option: target: {text!r} is not known; allowed: mock (started for this run), "
@@ -114,6 +115,7 @@ async def accounts_at_hand(text: str, campaign: Campaign) -> int | None:
     if text.lower().startswith(("https://", "http://")):
         return None if campaign.share_accounts else count_accounts(campaign)
     kind, separator, url = text.partition("=")
+    refuse_credentials(text)
     return (await _ask(url, 0)).accounts.count if kind == "mock" and separator else None
 
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from loadgen.engine import target
-from loadgen.engine.target import open_target
+from loadgen.engine.target import accounts_at_hand, open_target
 from loadgen.errors import ProfileError, TransportError
 from loadgen.workload.campaign import Campaign
 
@@ -158,6 +158,17 @@ async def test_other_targets_are_refused_with_what_is_allowed(text):
     with pytest.raises(ProfileError, match=r"option: target: .* is not known; allowed: mock"):
         async with open_target(text, CAMPAIGN, users(10), print):
             pass
+
+
+@pytest.mark.parametrize("text", ["mock=http://ann:secret@127.0.77.2:9", "mock=https://ann@127.0.77.2:9"])
+async def test_a_mocks_address_with_a_password_is_refused_and_not_repeated(text):
+    said = "no user or password in an address"
+    with pytest.raises(ProfileError, match=said) as refused:
+        async with open_target(text, CAMPAIGN, users(10), print):
+            pass
+    assert "ann" not in str(refused.value)
+    with pytest.raises(ProfileError, match=said):
+        await accounts_at_hand(text, CAMPAIGN)
 
 
 @pytest.fixture
