@@ -1,6 +1,6 @@
 """What a search for the capacity found: the layout of ``capacity.json``, and its verdict."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from loadgen.capacity.ceilings import Ceiling
 from loadgen.capacity.search import Plateau, Search, Verdict
+from loadgen.errors import ProfileError
 from loadgen.measure.limits import LimitReading
 from loadgen.measure.threshold import (
     EXIT_FAIL,
@@ -27,6 +28,8 @@ MORE_GENERATOR: Final = (
     "the target could do more: give the generator more workers and cores (lag, busy), more descriptors "
     "(ulimit -Hn), or more source_ip (ports)"
 )
+
+_AT_BARRIERS: Final = ("connections.peak.", "connections.steady.")
 
 StoppedBy = Literal["limit", "threshold", "generator", "ceiling", "nothing"]
 """What kept the search from a larger number; ``nothing``: the search itself ended before that was known."""
@@ -112,6 +115,16 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """TCP connections by column with that many users, counted while nobody opened or closed any."""
     steps: tuple[Step, ...] = ()
     generator: Generator
+
+
+def require_judgeable(thresholds: Iterable[Threshold]) -> None:
+    """Raises :class:`~loadgen.errors.ProfileError` for a threshold on what no plateau has: all would fail."""
+    for each in thresholds:
+        if each.path.startswith(_AT_BARRIERS):
+            raise ProfileError(
+                f"threshold: {str(each)!r}: {each.path} is counted at the barriers of a run, and "
+                "a search for the capacity judges plateaus, which have none"
+            )
 
 
 def judge_plateau(

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from loadgen.capacity.ceilings import Ceiling, ceilings
-from loadgen.capacity.found import Capacity, Mix, Planned, compare, stopped_by
+from loadgen.capacity.found import Capacity, Mix, Planned, compare, require_judgeable, stopped_by
 from loadgen.capacity.search import Search
 from loadgen.engine.climb import LOG_ONS_PER_S, Aim, Climb
 from loadgen.engine.coordinator import Coordinator
@@ -16,9 +16,11 @@ from loadgen.engine.progress import Progress
 from loadgen.engine.run import Finished, run
 from loadgen.engine.target import accounts_at_hand
 from loadgen.errors import ProfileError
+from loadgen.measure import threshold
 from loadgen.measure.store import write_json
 from loadgen.workload.campaign import Campaign, Population, populate
 from loadgen.workload.duration import Duration
+from loadgen.workload.limit_set import read_limit_set
 from loadgen.workload.topology import Topology, read_topology
 
 FILE: Final = "capacity.json"
@@ -52,6 +54,8 @@ async def find_capacity(
     Arguments and errors are as of :func:`~loadgen.engine.run.run`. The groups of the campaign are shares
     of the mix. Users hold what only starting needs until the end, as if all had come at the same time.
     """
+    of_set = read_limit_set(campaign.limit_set).thresholds if campaign.limit_set else ()
+    require_judgeable((*threshold.parse_all(campaign.threshold), *of_set))
     topology = planned_topology(campaign, target)
     ceiling = await _ceiling(campaign, aim, target, topology)
     sized = with_users(campaign, ceiling)

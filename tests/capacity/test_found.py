@@ -21,9 +21,11 @@ from loadgen.capacity.found import (
     judge_search,
     moved,
     reasons_of,
+    require_judgeable,
     stopped_by,
 )
 from loadgen.capacity.search import Plateau, Search
+from loadgen.errors import ProfileError
 from loadgen.measure.limits import LimitReading
 from loadgen.measure.threshold import Bounds, parse
 from loadgen.report.summary import Generator, Latency
@@ -90,6 +92,14 @@ def test_what_a_plateau_breaks(found, thresholds, broken, generator):
     if broken is None:  # thresholds of one's own decide alone
         broken = ("users.lost == 0 does not hold: there is no such value in this run",)
     assert judge_plateau(found, thresholds, Bounds()) == (broken, generator)
+
+
+@pytest.mark.parametrize("moment", ["peak", "steady"])
+def test_what_no_plateau_has_cannot_be_a_threshold(moment):
+    path = f"connections.{moment}.store.client"
+    with pytest.raises(ProfileError, match=f"threshold: '{path} < 9': {path} is counted at the barriers"):
+        require_judgeable((FAST, parse(f"{path} < 9")))
+    require_judgeable((FAST, parse("connections.lost == 0")))
 
 
 def test_thresholds_of_a_limit_set_add_to_what_may_not_fail():

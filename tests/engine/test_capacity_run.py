@@ -7,7 +7,7 @@ import pytest
 from loadgen.capacity.gap import is_loadgens
 from loadgen.client.client_type import ClientType
 from loadgen.engine import capacity_run
-from loadgen.engine.capacity_run import planned_topology, with_users
+from loadgen.engine.capacity_run import find_capacity, planned_topology, with_users
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import LOADGENS_CLIENT, one_of_each
 from loadgen.errors import ProfileError
@@ -85,6 +85,17 @@ def test_a_ceiling_above_the_accounts_is_refused(monkeypatch):
     monkeypatch.setattr(capacity_run, "accounts_at_hand", at_hand)
     with pytest.raises(ProfileError, match="mock=x has 32 accounts, not enough for 33 users"):
         asyncio.run(capacity_run._ceiling(campaign_of(60), Aim(ceiling=33), "mock=x", None))
+
+
+def test_a_threshold_that_no_plateau_can_meet_ends_the_search_before_it_begins(tmp_path):
+    (tmp_path / "own.toml").write_text('threshold = ["connections.steady.store.client > 0"]')
+    for keys in (
+        {"threshold": ("connections.peak.store.client > 0",)},
+        {"limit_set": str(tmp_path / "own.toml")},
+    ):
+        search = find_capacity(campaign_of(5, **keys), Aim(), "mock", say=print, on_progress=print)
+        with pytest.raises(ProfileError, match="counted at the barriers"):
+            asyncio.run(search)
 
 
 def test_both_views_are_measured_once_each():
