@@ -22,10 +22,10 @@ def require_own(addresses: Iterable[str]) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Raises :class:`~loadgen.errors.ProfileError` unless ``folder``, which is made, takes results."""
+    """Raises :class:`~loadgen.errors.ProfileError` unless ``folder``, which may be made, takes results."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
+        nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        with TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise ProfileError(f"out: {folder}: {error.strerror}; give another --out") from None

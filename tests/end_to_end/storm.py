@@ -30,7 +30,11 @@ SHORT_LIVED = ("--set", f"http.channel_lifetime={LIFETIME}")
 RECIPIENTS = 4
 FORMS = ("IN_R1", "IN_R2", "OUT_R1", "OUT_R2")
 
-_CACHED = [client_type for client_type in CLIENT_TYPES.values() if client_type.cached is not None]
+_CACHED = [
+    client_type
+    for client_type in CLIENT_TYPES.values()
+    if client_type.cached is not None and client_type.transport == "http"
+]
 _CUT_AFTER = (5_000, 80_000)
 _DELETED_SHARE = 0.5
 _POLL_S = 0.5

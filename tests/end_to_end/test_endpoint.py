@@ -31,8 +31,8 @@ def run(mock, tmp_path, *options, password=None, client="outlook2007-online-anyw
     command = [sys.executable, "-m", "loadgen", "run", "--target", f"http://{cas.address}:{cas.port}"]
     command += ["--group", f"6:{client}:heavy", "--speed", "1200", "--duration", "8s"]
     command += [
-        "--unfinished-per-user",
-        "20",
+        *("--unfinished-per-user", "20"),
+        *("--invalid-lag", "10s"),
         "--ramp",
         "1s",
         "--startup-hold",

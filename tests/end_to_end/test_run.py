@@ -104,7 +104,15 @@ def test_the_summary_has_what_scripts_hold_on_to(smoke):
     summary = summary_in(smoke[1])
     assert isinstance(summary["schema"], int)
     assert (summary["verdict"], summary["reasons"]) == ("PASS", [])
-    assert summary["users"] == {"planned": 10, "logged_on_peak": 10, "refused": 0, "lost": 0}
+    users = {
+        "planned": 10,
+        "logged_on_peak": 10,
+        "admitted_peak": 10,
+        "refused": 0,
+        "lost": 0,
+        "reconnects": 0,
+    }
+    assert summary["users"].items() >= users.items()
     assert summary["operations"].keys() == OPERATIONS
     for name, operation in summary["operations"].items():
         assert operation["planned"] == operation["done"] > 0, name
@@ -206,7 +214,7 @@ def test_a_running_organisation_and_a_threshold_it_misses(mock, tmp_path):
         (("run", "--group", "4:loadgen-2007-online:light"), 2, "4 users are too few"),
         (("run", "smoke", "--threshold", "operations.send_mesage.done > 0"), 2, "send_mesage"),
         (("run", "smoke", "--speed", "fast"), 2, "speed"),
-        (("run", "smoke", "--target", "https://mail.contoso.test"), 2, "target"),
+        (("run", "smoke", "--target", "https://mail.contoso.test"), 3, "mail.contoso.test"),
         (("run", "smoke", "--target", "mock=http://127.254.254.254:9"), 3, "127.254.254.254:9"),
     ],
 )

@@ -16,7 +16,7 @@ def test_addresses_of_this_machine():
 def test_a_folder_for_results(tmp_path):
     folder = tmp_path / "a" / "b"
     require_writable(folder)
-    assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     for impossible in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ProfileError, match=rf"^out: {impossible}: .*; give another --out$"):

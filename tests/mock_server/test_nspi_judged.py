@@ -1,6 +1,7 @@
 """impacket's address book client, without sockets, against the mock: how it reads, none of us wrote."""
 
 import importlib.util
+import ssl
 import sys
 import warnings
 from pathlib import Path
@@ -222,9 +223,13 @@ def exchanger() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    strict = ssl.create_default_context
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the LDAP library that all of impacket's scripts load
         spec.loader.exec_module(module)
+    ssl.create_default_context = (
+        strict  # impacket's scripts would have nobody verify certificates
+    )
     return module
 
 
