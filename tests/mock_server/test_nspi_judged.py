@@ -227,9 +227,7 @@ def exchanger() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the LDAP library that all of impacket's scripts load
         spec.loader.exec_module(module)
-    ssl.create_default_context = (
-        strict  # impacket's scripts would have nobody verify certificates
-    )
+    ssl.create_default_context = strict  # impacket's scripts would have nobody verify certificates
     return module
 
 
