@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from loadgen.errors import ProfileError
+from loadgen.measure import store
 
 SCHEMA: Final = 1
 FILE: Final = "import.json"
@@ -97,28 +98,12 @@ def now() -> str:
 
 def make_folder(out: Path, kind: Kind) -> Path:
     """A new folder ``<UTC time>-import-<kind>`` below ``out``; raises :class:`ProfileError`."""
-    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-import-{kind}"
-    for attempt in range(1, 1000):
-        folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise ProfileError(f"{folder}: {error.strerror}; give another --out") from None
-        return folder
-    raise ProfileError(f"{out / stem}: exists too often; give another --out")
+    return store.make_folder(out, datetime.now(UTC), f"import-{kind}", ProfileError)
 
 
 def write_import(folder: Path, imported: Imported) -> None:
     """Writes ``import.json``, as a whole or not at all; raises :class:`ProfileError`."""
-    path = folder / FILE
-    draft = path.with_suffix(".draft")
-    try:
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(imported), indent=2) + b"\n")
-        draft.replace(path)
-    except OSError as error:
-        raise ProfileError(f"{path}: {error.strerror}") from None
+    store.write_json(folder / FILE, imported, ProfileError)
 
 
 def is_import(folder: Path) -> bool:

@@ -143,17 +143,7 @@ class RunStore:
         ``counters`` are those of the target that have columns of their own in the time series.
         """
         name = re.sub(r"[^\w.-]+", "-", campaign) or "campaign"
-        stem = f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{name}"
-        for attempt in range(1, 1000):
-            folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
-            try:
-                folder.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise _results_error(folder, error) from None
-            return cls(folder, started, origin_ns, counters)
-        raise ResultsError(f"{out / stem}: exists too often; give another --out")
+        return cls(make_folder(out, started, name), started, origin_ns, counters)
 
     def __enter__(self) -> Self:
         return self
@@ -284,15 +274,30 @@ class RunStore:
         return msgspec.json.encode(event).decode() + "\n"
 
 
-def write_json(path: Path, document: msgspec.Struct) -> None:
-    """Replaces a file as a whole; raises :class:`ResultsError`."""
+def make_folder(out: Path, at: datetime, name: str, wrong: type[LoadgenError] = ResultsError) -> Path:
+    """A new folder ``<UTC time>-<name>`` below ``out``; raises ``wrong``."""
+    stem = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{name}"
+    for attempt in range(1, 1000):
+        folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _cannot_write(folder, error, wrong) from None
+        return folder
+    raise wrong(f"{out / stem}: exists too often; give another --out")
+
+
+def write_json(path: Path, document: msgspec.Struct, wrong: type[LoadgenError] = ResultsError) -> None:
+    """Replaces a file as a whole; raises ``wrong``."""
     draft = path.with_suffix(".draft")
     try:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise _results_error(path, error) from None
+        raise _cannot_write(path, error, wrong) from None
 
 
 class RecordedRun(msgspec.Struct):
@@ -334,7 +339,7 @@ class _Lines:
         try:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
-            raise _results_error(path, error) from None
+            raise _cannot_write(path, error) from None
         self.append(header)
 
     def append(self, lines: str) -> None:
@@ -344,15 +349,15 @@ class _Lines:
             while left:
                 left = left[self._file.write(left) or 0 :]
         except OSError as error:
-            raise _results_error(self._path, error) from None
+            raise _cannot_write(self._path, error) from None
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
 
-def _results_error(path: Path, error: OSError) -> ResultsError:
-    return ResultsError(f"{path}: {error.strerror}; make room or give another --out")
+def _cannot_write(path: Path, error: OSError, wrong: type[LoadgenError] = ResultsError) -> LoadgenError:
+    return wrong(f"{path}: {error.strerror}; make room or give another --out")
 
 
 def _csv_line(values: Sequence[object]) -> str:
