@@ -16,6 +16,13 @@ DEFAULT_PROFILE: Final = "medium"
 
 Command = Callable[..., Any]
 
+target_option: Final = click.option(
+    "--target",
+    default="mock",
+    show_default=True,
+    help="mock, mock=URL of a running 'loadgen mock', or https://HOST[:PORT] of a real RPC proxy.",
+)
+
 _KEYS: Final[Mapping[str, str]] = {
     "duration": "Length of the measured phase; default: one simulated day.",
     "warmup": "Length of the warm-up before it.",

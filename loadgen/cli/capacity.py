@@ -18,6 +18,7 @@ from loadgen.cli.campaign_options import (
     choose_campaign,
     own_groups,
     population_options,
+    target_option,
 )
 from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
@@ -55,12 +56,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--target",
-    default="mock",
-    show_default=True,
-    help="mock, mock=URL of a running 'loadgen mock', or https://HOST[:PORT] of a real RPC proxy.",
-)
+@target_option
 @population_options
 @click.option(
     "--ceiling",

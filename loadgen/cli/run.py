@@ -13,6 +13,7 @@ from loadgen.cli.campaign_options import (
     choose_campaign,
     own_groups,
     population_options,
+    target_option,
 )
 from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
@@ -37,12 +38,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--target",
-    default="mock",
-    show_default=True,
-    help="mock, mock=URL of a running 'loadgen mock', or https://HOST[:PORT] of a real RPC proxy.",
-)
+@target_option
 @population_options
 @campaign_options()
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the end screen.")
