@@ -266,6 +266,7 @@ class TestLoggingOff:
         for message_id in arrived[:gone]:
             person.store.remove(message_id)
         await mailbox.log_off()
+        assert isinstance(person.store.connection.requests[-1], emsmdb.EcDoDisconnectRequest)
 
     @pytest.mark.parametrize("untold", ["come", "gone"])
     async def test_the_inbox_holds_something_else(self, person, untold):

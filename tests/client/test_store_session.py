@@ -220,6 +220,7 @@ class TestWaiting:
         await settle()
         store.end_wait(RpcFault(5))
         await settle()
+        assert store.heard == []
 
 
 class TestFailing:

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import cycle
 from random import Random
-from typing import ClassVar
 
 import pytest
 import uvloop
-from msgspec import Struct
 
 from loadgen.client.account import Credentials, RpcProxy
 from loadgen.client.transport import ConnectionOptions, VirtualConnection, open_virtual_connection
@@ -19,29 +17,15 @@ from loadgen.errors import ConnectionLost, HttpRefused, PeerError, TimedOut, Tra
 from loadgen.wire import pdu as wire
 from loadgen.wire import rts, rts_recycling
 from loadgen.wire.http import rpc_error_head, success_head
-from loadgen.wire.pdu import NDR, ContextResult, PduType, SyntaxId
+from loadgen.wire.pdu import NDR, ContextResult, PduType
+
+from .scripted_proxy import INTERFACE, Say
 
 LOOP_FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 ADDRESS = "127.0.77.2"
 SOURCES = ("127.0.77.21", "127.0.77.22")
 LIFETIME = 8192
-INTERFACE = SyntaxId.of("afa8bd80-7d8a-11c9-bef4-08002b102989", 1)
-
-
-class Say(Struct, frozen=True):
-    """A call whose answer is its text."""
-
-    interface: ClassVar[SyntaxId] = INTERFACE
-    opnum: ClassVar[int] = 3
-    text: bytes
-
-    def encode(self) -> bytes:
-        return self.text
-
-    @staticmethod
-    def decode_response(stub: bytes) -> bytes:
-        return stub
 
 
 class Proxy:

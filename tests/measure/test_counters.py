@@ -55,9 +55,10 @@ def test_what_is_no_path_is_said(text):
 @given(st.text("ab()\\ #", max_size=12))
 def test_any_text_is_a_path_or_not(text):
     try:
-        CounterPath.parse(text)
+        path = CounterPath.parse(text)
     except ValueError:
         return
+    assert CounterPath.parse(str(path)) == path
 
 
 @pytest.mark.parametrize(
