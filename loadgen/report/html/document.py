@@ -130,6 +130,12 @@ class Report:
             "event at the same time. Dotted lines begin a phase.",
             {"": figure},
         )
+        if self._summary.outages:
+            yield tables.outages(self._summary.outages)
+            yield note(
+                "From the first loss of a connection until as many users are admitted again as before; what "
+                "is lost meanwhile belongs to the same outage, and refused are attempts to log on."
+            )
 
     def _latencies(self) -> Iterator[Markup]:
         timed = {

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from loadgen.measure.columns import COLUMNS, PARTS
+from loadgen.measure.outages import Outage
 from loadgen.measure.threshold import ThresholdResult
 from loadgen.report.html.markup import Cell, Markup, Table, cell, element, joined
 from loadgen.report.html.run_series import FailureTimes
@@ -178,6 +179,25 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
         )
         error = cell(hit.first_error or NO_FIGURE, "example")
         found.row(hit.name, hit.server or NO_FIGURE, error, in_use, of, *hits_then)
+    return found.render()
+
+
+def outages(found_outages: Sequence[Outage]) -> Markup:
+    """Every outage: who was lost, after how long they were back, and which limit refused them meanwhile."""
+    found = Table(
+        "Outages", ["from", "refused meanwhile", "users lost", "of", "connections", "back after s"], 2
+    )
+    for each in found_outages:
+        after_s = each.recovered_after_s
+        refused = ", ".join(f"{count:,} by {limit}" for limit, count in each.refused_by_limit.items())
+        found.row(
+            moment(each.from_s),
+            refused or "nobody",
+            f"{each.lost:,}",
+            f"{each.admitted_before:,}",
+            f"{each.connections_lost:,}",
+            cell(f"{_BROKEN} never", "figure bad") if after_s is None else f"{after_s:,.0f}",
+        )
     return found.render()
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from loadgen.measure.connections import Census, client_count
+from loadgen.measure.outages import Outage
 from loadgen.measure.recorder import Event, Gauges, Recorder
 from loadgen.measure.sample import LAYERS, OPERATIONS, Sample
 from loadgen.measure.store import Phase, RunRecord, RunStore
@@ -21,9 +22,34 @@ MS, S = 1_000_000, 1_000_000_000
 ORIGIN = 7 * S
 EVIL = "</script><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)> \x1b[2J \u202e@bad"
 SECONDS = 40
+OUTAGES = (
+    Outage(
+        from_s=3.0,
+        admitted_before=1200,
+        lost=1100,
+        connections_lost=2300,
+        recovered_after_s=11.0,
+        refused_by_limit={"request_queue": 1700, "ports": 2},
+    ),
+    Outage(
+        from_s=31.0,
+        admitted_before=100,
+        lost=9,
+        connections_lost=10,
+        recovered_after_s=None,
+        refused_by_limit={},
+    ),
+)
 
 
-def write_run(out: Path, *, evil: str = "", killed_before: str = "", title: str = "") -> Path:
+def write_run(
+    out: Path,
+    *,
+    evil: str = "",
+    killed_before: str = "",
+    title: str = "",
+    outages: tuple[Outage, ...] = OUTAGES,
+) -> Path:
     """A run of 40 s that stalls from second 20 to 24; ``evil`` is what its target said."""
     options = {"name": "stalling", "threshold": ("users.refused == 0", "connections.lost == 0")}
     campaign = with_options(load_campaign("quickstart"), options)
@@ -61,6 +87,7 @@ def write_run(out: Path, *, evil: str = "", killed_before: str = "", title: str 
             measured_s=38.0,
             peak=Census(expected, counts),
             limits=(_limit(evil),),
+            outages=outages,
             ending=ending,
             origin_ns=ORIGIN,
         )

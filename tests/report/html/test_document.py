@@ -85,6 +85,8 @@ def test_every_part_is_there_under_a_heading_with_a_link(a_run):
         "send_message http_refused 503",
         "40 0:01.0 0:40.0",
         "✗ 40",
+        "0:03.0 1,700 by request_queue, 2 by ports 1,100 1,200 2,300 11",
+        "0:31.0 nobody 9 100 10 ✗ never",
         "ports CAS1",
         "CAS total",
         "outlook2007-online-anywhere light",
@@ -94,6 +96,11 @@ def test_every_part_is_there_under_a_heading_with_a_link(a_run):
         "2026-01-02 03:04:05 UTC",
     ):
         assert expected in said, expected
+
+
+def test_a_run_without_outages_has_no_table_of_them(a_run):
+    assert "users lost" in read(a_run())[2]
+    assert "users lost" not in read(a_run(outages=()))[2]
 
 
 def test_names_of_elements_are_their_own_and_every_figure_has_its_place(a_run):
