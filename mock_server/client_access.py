@@ -2,6 +2,7 @@
 
 import ssl
 
+from loadgen.errors import PeerError
 from mock_server import autodiscover
 from mock_server.counters import ProxyStatistics
 from mock_server.directory import Directory
@@ -9,7 +10,7 @@ from mock_server.limits.front_end import FrontEndLimits
 from mock_server.limits.shared_cells import SharedCells
 from mock_server.limits.valid_ports import BackEnd, back_ends
 from mock_server.roles.rpc_server import RpcServerRole
-from mock_server.rpch.proxy import ChannelTable, ProxyChannel
+from mock_server.rpch.proxy import PROTOCOL_ERROR, ChannelTable, ProxyChannel, ServerLeg
 from mock_server.security.http_authentication import HttpPolicy, Verdict
 from mock_server.security.logon import ntlm_server
 from mock_server.security.tls import certified_user
@@ -60,3 +61,13 @@ class ClientAccess:
     def back_end(self, server: str, port: int) -> BackEnd | None:
         """Where a channel to ``server`` and ``port`` leads; None if clients may not go there."""
         return self._back_ends.get((server.lower(), port))
+
+    def receive_from_server(self, leg: ServerLeg, data: bytes) -> None:
+        """Bytes that came on a leg; a server that breaks the protocol ends the channel."""
+        self.statistics.bytes_from_servers += len(data)
+        try:
+            leg.receive(data)
+        except PeerError:
+            self.statistics.protocol_errors += 1
+            leg.channel.fail(PROTOCOL_ERROR)
+        leg.channel.wake()

@@ -225,7 +225,7 @@ class _Channel:
             self._settle()
         else:
             caller = HttpCaller(self._head.user, self._head.by_password)
-            InnerConnection(self._role.leg, service, caller, self._access.statistics)
+            InnerConnection(self._role.leg, service, caller, self._access)
 
     async def _connect(self) -> None:
         statistics = self._access.statistics
@@ -276,6 +276,7 @@ class _ServerConnection(asyncio.Protocol):
         self._lease = lease
         self._closed_first = False
         self._server_closed = False
+        self._access = access
         self._statistics = access.statistics
         self._column = back_end.column
         self._transport: asyncio.Transport | None = None
@@ -291,13 +292,7 @@ class _ServerConnection(asyncio.Protocol):
             self._leg.channel.wake()
 
     def data_received(self, data: bytes) -> None:
-        self._statistics.bytes_from_servers += len(data)
-        try:
-            self._leg.receive(data)
-        except PeerError:
-            self._statistics.protocol_errors += 1
-            self._leg.channel.fail(PROTOCOL_ERROR)
-        self._leg.channel.wake()
+        self._access.receive_from_server(self._leg, data)
 
     def eof_received(self) -> None:
         """The server closes first, so the port is not held here."""

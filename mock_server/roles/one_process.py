@@ -3,7 +3,7 @@
 import asyncio
 
 from loadgen.errors import PeerError
-from mock_server.counters import ProxyStatistics
+from mock_server.client_access import ClientAccess
 from mock_server.directory import Directory
 from mock_server.mailboxes.mail import LateTransport, LocalTransport
 from mock_server.mailboxes.mailbox import MailboxStore
@@ -14,7 +14,7 @@ from mock_server.rpc.nspi import nspi_interface
 from mock_server.rpc.nspi_use import NspiUse
 from mock_server.rpc.rfr import rfr_interface
 from mock_server.rpch.leg import HttpCaller
-from mock_server.rpch.proxy import PROTOCOL_ERROR, ServerLeg
+from mock_server.rpch.proxy import ServerLeg
 from mock_server.topology import ServerTable, Topology
 
 
@@ -48,11 +48,11 @@ class InnerConnection:
     """Carries bytes between a channel's leg and a service, as two sockets would."""
 
     def __init__(
-        self, leg: ServerLeg, service: RpcServerRole, caller: HttpCaller, statistics: ProxyStatistics
+        self, leg: ServerLeg, service: RpcServerRole, caller: HttpCaller, access: ClientAccess
     ) -> None:
         self._leg = leg
         self._service = service
-        self._statistics = statistics
+        self._access = access
         self._loop = asyncio.get_running_loop()
         self._carrying = False
         self._server = service.server.accept(self._carry_soon, caller)
@@ -71,7 +71,7 @@ class InnerConnection:
         if up and not self._server.closed:
             self._to_server(up)
         if down and not self._leg.closed:
-            self._to_client(down)
+            self._access.receive_from_server(self._leg, down)
         if self._leg.closed and not self._server.closed:
             self._server.lost()
         elif self._server.closed and not self._leg.closed:
@@ -79,7 +79,7 @@ class InnerConnection:
             self._leg.channel.wake()
 
     def _to_server(self, data: bytes) -> None:
-        self._statistics.bytes_to_servers += len(data)
+        self._access.statistics.bytes_to_servers += len(data)
         try:
             self._server.receive(data, self._loop.time())
         except PeerError:
@@ -87,12 +87,3 @@ class InnerConnection:
             self._server.lost()
             self._carry_soon()
         self._service.watch()
-
-    def _to_client(self, data: bytes) -> None:
-        self._statistics.bytes_from_servers += len(data)
-        try:
-            self._leg.receive(data)
-        except PeerError:
-            self._statistics.protocol_errors += 1
-            self._leg.channel.fail(PROTOCOL_ERROR)
-        self._leg.channel.wake()
