@@ -15,9 +15,10 @@ from loadgen.errors import PeerError
 from loadgen.measure import threshold
 from loadgen.measure.limits import LIMITS, PASSING, LimitReading, likeliest
 from loadgen.measure.recorder import Refusal
-from loadgen.measure.threshold import Bounds, Ending
+from loadgen.measure.threshold import EXIT_FAIL, Bounds, Ending, Judgement
+from loadgen.report.limit_check import LimitResult, none_measured, some_unmeasured
 from loadgen.report.summary import Summary
-from loadgen.workload.limit_set import read_limit_set
+from loadgen.workload.limit_set import LimitSet, read_limit_set
 
 LOG_ONS_PER_S: Final = 40.0
 """Where the campaign says nothing else; the rate of logging off is that of logging on."""
@@ -66,7 +67,9 @@ class Climb(Coordinator):
         self._say = say
         self._thresholds = threshold.parse_all(self._campaign.threshold)
         campaign = self._campaign
-        self._of_set = read_limit_set(campaign.limit_set).thresholds if campaign.limit_set else ()
+        self._limit_set = read_limit_set(campaign.limit_set) if campaign.limit_set else LimitSet()
+        self._blind = ""
+        """Why the limit set says nothing, if it doesn't."""
         self._bounds = Bounds(campaign.invalid_lag * 1000, campaign.invalid_busy, campaign.invalid_use)
         self._started_ns = self._clock()
         self._refusals: list[Refusal] = []
@@ -77,7 +80,7 @@ class Climb(Coordinator):
         """An answer passes, although users were refused on the way to it."""
         if self.ending != Ending():
             return summary
-        found = judge_search(self.search)
+        found = Judgement("FAIL", (self._blind,), EXIT_FAIL) if self._blind else judge_search(self.search)
         return msgspec.structs.replace(
             summary, verdict=found.verdict, reasons=found.reasons, exit_code=found.exit_code
         )
@@ -152,10 +155,22 @@ class Climb(Coordinator):
 
     async def _stay(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         await self._interval()
+        await self._look_at_counters(at_once=True)
         self._tally.begin_plateau()
         await self._until_ns(self._clock() + round(self._aim.plateau_s * 1e9))
-        document = msgspec.to_builtins(self._tally.plateau())
-        return judge_plateau(document, self._thresholds, self._bounds, self._of_set)
+        await self._look_at_counters(at_once=True)
+        plateau = self._tally.plateau()
+        self._note_unmeasured(plateau.limit_results)
+        document = msgspec.to_builtins(plateau)
+        return judge_plateau(document, self._thresholds, self._bounds, self._limit_set.thresholds)
+
+    def _note_unmeasured(self, results: Sequence[LimitResult]) -> None:
+        """Without any counter of the limit set no number passes, however small: there is nothing to find."""
+        self._blind = none_measured(self._limit_set.name, results)
+        if self._blind:
+            self._stop()
+        elif not self.steps and (warning := some_unmeasured(self._limit_set, results)):
+            self._say(f"Warning: {warning}")
 
     async def _fall_back(self) -> None:
         """Lets those go who are too many, and waits until the servers have released what they had."""

@@ -4,7 +4,7 @@ Samples are taken one at a time, and of those no more is kept than a limit's win
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -36,13 +36,25 @@ class LimitResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why it does not hold, or why it was not measured."""
 
 
-def unmeasured(limit_set: LimitSet, results: Iterable[LimitResult]) -> list[str]:
-    """The counters of a set that no limit of it was held against, on any server."""
+def none_measured(name: str, results: Sequence[LimitResult]) -> str:
+    """Why nobody knows whether a set is met, if none of its limits was measured on any server; else ""."""
+    if not results or any(result.held is not None for result in results):
+        return ""
+    counters = len({result.counter for result in results})
+    is_there = any(result.server for result in results)
+    advice = "measure for longer" if is_there else "give counters_url or another set"
+    return f"limit_set {name}: none of its {counters:,} counters was measured; {advice}"
+
+
+def some_unmeasured(limit_set: LimitSet, results: Iterable[LimitResult]) -> str:
+    """How many counters of a set no limit of it was held against, on any server; "" if there are none."""
     measured = {result.limit for result in results if result.held is not None}
-    by_counter: dict[str, bool] = {}
-    for limit in limit_set.limits:
-        by_counter[limit.counter] = by_counter.get(limit.counter, False) or str(limit) in measured
-    return [counter for counter, is_measured in by_counter.items() if not is_measured]
+    seen = {limit.counter for limit in limit_set.limits if str(limit) in measured}
+    counters = {limit.counter for limit in limit_set.limits}
+    if seen == counters:
+        return ""
+    few = f"not measured are {len(counters - seen):,} of its {len(counters):,} counters"
+    return f"limit_set {limit_set.name}: {few}, whose limits have not passed."
 
 
 class LimitCheck:

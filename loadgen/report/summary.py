@@ -1,7 +1,7 @@
 """``summary.json``: the typed form of what a run found (design section 2)."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 from loadgen.measure.threshold import Bounds, Ending, Threshold, ThresholdResult, Verdict, Worst
 from loadgen.measure.totals import Totals
 from loadgen.report import warnings
-from loadgen.report.limit_check import LimitCheck, LimitResult, unmeasured
+from loadgen.report.limit_check import LimitCheck, LimitResult, none_measured, some_unmeasured
 from loadgen.workload import connection_model
 from loadgen.workload.campaign import Campaign, Population, UserGroup
 from loadgen.workload.white_paper import ANYWHERE, row_of
@@ -267,9 +267,10 @@ def _judged(
     not_met += [each.why for each in limit_results if each.held is False]
     told = summary.warnings
     if limit_check is not None and not ending.interrupted:
-        blind = _unmeasured(limit_check, limit_results)
-        not_met += blind.reasons
-        told += blind.warnings
+        if blind := none_measured(limit_check.limit_set.name, limit_results):
+            not_met.append(blind)
+        elif warning := some_unmeasured(limit_check.limit_set, limit_results):
+            told = (*told, warning)
     judgement = threshold.judge(document, thresholds, bounds, ending, worst=worst, not_met=not_met)
     return msgspec.structs.replace(
         summary,
@@ -281,25 +282,6 @@ def _judged(
         limit_set=limit_check.limit_set.name if limit_check else "",
         limit_results=limit_results,
     )
-
-
-class _Unmeasured(NamedTuple):
-    reasons: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
-def _unmeasured(check: LimitCheck, results: tuple[LimitResult, ...]) -> _Unmeasured:
-    """What it means that counters of a set were not there: without any, nobody knows whether it is met."""
-    counters = len({limit.counter for limit in check.limit_set.limits})
-    missing = len(unmeasured(check.limit_set, results))
-    if not missing:
-        return _Unmeasured()
-    name = f"limit_set {check.limit_set.name}"
-    if missing == counters:
-        was = f"none of its {counters:,} counters was measured; give counters_url or another set"
-        return _Unmeasured(reasons=(f"{name}: {was}",))
-    few = f"not measured are {missing:,} of its {counters:,} counters, whose limits have not passed."
-    return _Unmeasured(warnings=(f"{name}: {few}",))
 
 
 def _operation(name: str, totals: Totals) -> Operation:

@@ -14,13 +14,16 @@ from loadgen.engine.live_shard import ShardReport
 from loadgen.engine.shards import ShardPlan
 from loadgen.errors import TransportError
 from loadgen.measure.connections import Census
+from loadgen.measure.counters import CounterSample
 from loadgen.measure.limits import LimitReading
 from loadgen.measure.recorder import Gauges, Refusal, Snapshot
 from loadgen.measure.threshold import Ending
 from loadgen.measure.totals import Totals
+from loadgen.report.limit_check import LimitCheck
 from loadgen.report.summary import summarise
 from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
+from loadgen.workload.limit_set import read_limit_set
 
 BUSY = "HTTP 503 RPC Error: 6ba"
 
@@ -133,6 +136,21 @@ class Tally:
         return self.judged_by()
 
 
+class CounterLog:
+    """Every look at them finds a sample of each of the counters that there are."""
+
+    def __init__(self, check, counters, clock):
+        self.check, self.counters, self.clock = check, counters, clock
+        self.looks = []
+
+    async def look(self, *, at_once=False):
+        if at_once:
+            self.looks.append(self.clock())
+            for counter in self.counters:
+                self.check.add(CounterSample(self.clock() / 1e9, "MBX1", counter, 1.0))
+        return []
+
+
 class Headcount:
     async def at_barrier(self):
         return Census({})
@@ -152,6 +170,19 @@ class Stage:
         self.counted = True
         self.longest_s = 500.0
         self.said = []
+        self.counter_log = None
+
+    def hold_against(self, limit_set, folder, *counters):
+        """A limit set of this text, and the counters that somebody provides."""
+        path = folder / "own.toml"
+        path.write_text(limit_set)
+        self.campaign = msgspec.structs.replace(self.campaign, limit_set=str(path), threshold=())
+        check = LimitCheck(read_limit_set(str(path)))
+        self.counter_log = CounterLog(check, counters, self.clock)
+        self.tally.judged_by = lambda: summarise(
+            self.campaign, self.population, Totals(), measured_s=1.0, limit_check=self.tally.check
+        )
+        self.tally.begin_plateau = lambda: setattr(self.tally, "check", check.from_now_on())
 
     async def find(self, **search):
         async def in_line(function, *args):
@@ -170,6 +201,7 @@ class Stage:
             target_gone=lambda: "",
             on_progress=lambda progress: None,
             limits=LimitWatch(self.shards.readings if self.counted else None),
+            counter_log=self.counter_log,
             clock=self.clock,
             in_thread=in_line,
         )
@@ -218,6 +250,52 @@ def test_work_goes_on_unless_users_only_hold(run, stage, hold_only, startup):
     assert (("phase", "hold") in stage.tally.events) == hold_only
     assert stage.tally.measured == (None if hold_only else 500)
     assert stage.tally.barriers == ["peak" if startup == "on" else "steady"]
+
+
+TWO_LIMITS = r"""
+[[limit]]
+counter = '\A\B'
+agg = "max"
+op = "<"
+value = 2
+source = "a book"
+
+[[limit]]
+counter = '\A\C'
+agg = "mean"
+op = "<"
+value = 2
+for = "9s"
+source = "a book"
+"""
+
+
+@pytest.mark.parametrize(
+    ("counters", "advice"), [((), "give counters_url or another set"), ((r"\A\C",), "measure for longer")]
+)
+def test_a_limit_set_that_nobody_measures_ends_the_search(run, stage, tmp_path, counters, advice):
+    stage.hold_against(TWO_LIMITS, tmp_path, *counters)
+    climb = run(stage.find())
+    found = climb.judged(stage.tally.clean)
+    assert (climb.search.held, found.verdict, found.exit_code) == (0, "FAIL", 99)
+    assert found.reasons == (f"limit_set own: none of its 2 counters was measured; {advice}",)
+    assert stage.shards.numbers() == [1]
+
+
+def test_a_limit_set_that_is_measured_in_part_is_told_once(run, stage, tmp_path):
+    stage.hold_against(TWO_LIMITS, tmp_path, r"\A\B")
+    climb = run(stage.find())
+    assert (climb.search.held, climb.judged(stage.tally.clean).exit_code) == (40, 0)
+    [warning] = [text for text in stage.said if text.startswith("Warning")]
+    assert "not measured are 1 of its 2 counters" in warning
+
+
+def test_every_plateau_has_a_sample_when_it_begins_and_when_it_ends(run, stage, tmp_path):
+    stage.hold_against(TWO_LIMITS, tmp_path, r"\A\B")
+    climb = run(stage.find(ceiling=1))
+    assert len(climb.steps) == 1
+    begun, ended, _ = stage.counter_log.looks
+    assert ended - begun == 1e9
 
 
 def test_without_counters_the_error_names_the_limit_and_nobody_the_server(run, stage):
