@@ -383,9 +383,18 @@ async def test_a_source_address_that_is_not_ours():
         await open_virtual_connection(where, "MBX1", 6001, [INTERFACE], CREDENTIALS)
 
 
-async def test_connecting_has_a_time_limit(proxy):
-    with pytest.raises(TimedOut, match="no TCP connection within 0 s"):
-        await connect(proxy, connect_timeout_s=0.0)
+async def test_connecting_has_a_time_limit():
+    """The server's queue is full of connections that it does not take, so it answers no more."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind((ADDRESS, 0))
+        full.listen(0)
+        for taking_room in (first, second):
+            taking_room.setblocking(False)
+            taking_room.connect_ex(full.getsockname())
+        where = RpcProxy(*full.getsockname())
+        options = ConnectionOptions(connect_timeout_s=0.0)
+        with pytest.raises(TimedOut, match="no TCP connection within 0 s"):
+            await open_virtual_connection(where, "MBX1", 6001, [INTERFACE], CREDENTIALS, options)
 
 
 @pytest.mark.parametrize(

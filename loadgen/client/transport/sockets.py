@@ -74,24 +74,23 @@ async def _connect_to_host(host: str, port: int, source: str | None, many: int) 
 async def _connect_all(
     family: int, address: tuple[str | int | bytes, ...], source: str | None, many: int
 ) -> list[socket.socket]:
-    loop = asyncio.get_running_loop()
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(family, socket.SOCK_STREAM)) for _ in range(many)]
         for sock in sockets:
             _prepare(sock, source)
-        first, *others = sockets
-        connecting = [loop.create_task(loop.sock_connect(sock, address)) for sock in others]
-        try:
-            await loop.sock_connect(first, address)
-            for task in connecting:
-                await task
-        except BaseException:
-            for task in connecting:
-                task.cancel()
-            await asyncio.gather(*connecting, return_exceptions=True)
-            raise
+        setting_out = [sock for sock in sockets if sock.connect_ex(address)]  # all of them at once
+        for sock in setting_out:
+            await _arrive(sock, address)
         stack.pop_all()
         return sockets
+
+
+async def _arrive(sock: socket.socket, address: tuple[str | int | bytes, ...]) -> None:
+    """Wait until a socket is connected that has set out to ``address``; trying again says how far it is."""
+    try:
+        sock.connect(address)
+    except BlockingIOError:  # only then is the loop asked: it would look the address up, and that is dear
+        await asyncio.get_running_loop().sock_connect(sock, address)
 
 
 @lru_cache(maxsize=1024)
