@@ -37,21 +37,24 @@ class Relay:
     def __init__(self, mock: MockOrganisation, piece: int) -> None:
         self._mock = mock
         self._piece = piece
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._requests_flow, self._answers_flow = asyncio.Event(), asyncio.Event()
+        self.resume()
         self._wires: list[_Wire] = []
         self._bytes_left: int | None = None
         self.cuts = 0
         self._serving: set[asyncio.Task[None]] = set()
         self.proxy: RpcProxy
 
-    def hold(self) -> None:
-        """Pass nothing on; what comes piles up."""
-        self._flowing.clear()
+    def hold(self, *, answers_only: bool = False) -> None:
+        """Pass nothing on, or nothing to the client; what comes piles up."""
+        self._answers_flow.clear()
+        if not answers_only:
+            self._requests_flow.clear()
 
     def resume(self) -> None:
         """Pass on again."""
-        self._flowing.set()
+        self._requests_flow.set()
+        self._answers_flow.set()
 
     def cut(self, method: str, number: int = 0, *, reset: bool = False) -> None:
         """End one connection, by its request's method and its place among those, with FIN or with RST."""
@@ -106,8 +109,11 @@ class Relay:
             to_server.write(method)
             wire = _Wire(method.decode().strip(), to_client, to_server)
             self._wires.append(wire)
-            for source, target in ((from_client, to_server), (from_server, to_client)):
-                pumps.append(asyncio.create_task(self._pump(source, target)))
+            for source, target, flowing in (
+                (from_client, to_server, self._requests_flow),
+                (from_server, to_client, self._answers_flow),
+            ):
+                pumps.append(asyncio.create_task(self._pump(source, target, flowing)))
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._wires = [other for other in self._wires if other is not wire]
@@ -118,9 +124,11 @@ class Relay:
             closing = (to_client.wait_closed(), to_server.wait_closed())
             await asyncio.gather(*pumps, *closing, return_exceptions=True)
 
-    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         while data := await source.read(self._piece):
-            await self._flowing.wait()
+            await flowing.wait()
             if self._is_over(len(data)):
                 break
             target.write(data)

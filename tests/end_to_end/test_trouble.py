@@ -11,9 +11,9 @@ from itertools import product
 import pytest
 
 from loadgen.client.account import RpcProxy
-from loadgen.client.transport import ConnectionOptions
+from loadgen.client.transport import ConnectionOptions, open_virtual_connection
 from loadgen.errors import ConnectionLost, RemoteProtocolError, TimedOut, TransportError
-from loadgen.wire import rts
+from loadgen.wire import nspi, rts
 from loadgen.wire.http import RPC_IN_DATA, RPC_OUT_DATA, ChannelRequest, basic_authorization
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 from tests.end_to_end.person import CLIENT_TYPES, Person, logged_on
@@ -24,6 +24,8 @@ OUTLOOK_2003 = CLIENT_TYPES["outlook2003-online-anywhere"]
 LOADGEN_2007 = CLIENT_TYPES["loadgen-2007-online"]
 PATIENCE_S = 10.0
 COOKIE = bytes(range(16))
+WINDOWS = 2 * 65_536 + 1_000
+"""Bytes: the client's and the proxy's, and the RTS PDUs, which count in neither."""
 
 
 @pytest.fixture(autouse=True)
@@ -127,8 +129,8 @@ async def test_a_network_that_is_silent_from_the_start(mock):
                 pass
 
 
-async def test_a_receiver_that_stands_still_is_not_flooded(mock):
-    """A megabyte waits in windows and buffers until its reader takes it, and then is whole."""
+async def test_a_network_that_stands_still_at_times(mock):
+    """A megabyte comes in many pieces, and is whole."""
     async with relay_to(mock) as relay:
         sender = Person(mock, 0, OUTLOOK_2007)
         reader = Person(mock, 1, LOADGEN_2007, proxy=relay.proxy)
@@ -142,6 +144,39 @@ async def test_a_receiver_that_stands_still_is_not_flooded(mock):
                 relay.resume()
                 await asyncio.sleep(0)
             await reading
+
+
+async def test_a_receiver_that_takes_nothing_is_not_flooded(mock):
+    """Answers stay with the server that made them, but for what the windows of client and proxy hold."""
+    calls, account = 200, mock.account(0)
+    async with relay_to(mock) as relay:
+        connection = await open_virtual_connection(
+            relay.proxy, "MBX1", 6004, [nspi.INTERFACE], account.credentials
+        )
+        bound = await connection.call(nspi.NspiBindRequest(nspi.Stat()))
+        browse = nspi.NspiQueryRowsRequest(bound.handle, nspi.Stat(), 20)
+        browsed_before, passed_before = browsed_and_passed(mock)
+        relay.hold(answers_only=True)
+        answers = [connection.begin(browse) for _ in range(calls)]
+        browsed = passed = last = -1
+        async with asyncio.timeout(PATIENCE_S):
+            while browsed < calls or passed != last:
+                await asyncio.sleep(0.05)
+                last = passed
+                browsed, passed = browsed_and_passed(mock)
+                browsed, passed = browsed - browsed_before, passed - passed_before
+        relay.resume()
+        stubs = await asyncio.gather(*answers)
+        await connection.close()
+    assert 0 < passed <= WINDOWS < sum(map(len, stubs)) / 3
+    assert len(set(stubs)) == 1
+
+
+def browsed_and_passed(mock: MockOrganisation) -> tuple[int, int]:
+    """Calls that read the address book, and bytes that the client access server took of servers."""
+    roles = mock.counters()["roles"]
+    passed = roles["CAS1"]["RPC/HTTP Proxy\\Total Incoming Bandwidth from Back-End"]
+    return round(roles["GC1"]["NTDS\\AB Browses/sec"]), round(passed)
 
 
 async def test_nobody_listens(mock):
