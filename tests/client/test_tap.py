@@ -6,6 +6,7 @@ import pytest
 
 from loadgen.client.account import Credentials, RpcProxy
 from loadgen.client.transport import ConnectionOptions, open_virtual_connection
+from loadgen.client.transport.tap import TappedProtocol
 
 from .scripted_proxy import INTERFACE, Proxy, Say
 
@@ -56,6 +57,35 @@ async def test_the_end_of_a_stream_is_heard(proxy):
     await lost
     assert ("OUT", "ended") in heard
     await connection.close()
+
+
+class Held(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+
+class Written(asyncio.Transport):
+    def __init__(self):
+        super().__init__({"sockname": ("127.0.0.1", 49152), "peername": ("127.0.0.2", 80)})
+        self.written = []
+
+    def write(self, data):
+        self.written.append(data)
+
+    def get_write_buffer_size(self):
+        return 7
+
+
+def test_what_hears_nothing_is_as_without_a_tap():
+    """But all ways of writing are heard."""
+    heard, held, inner = [], Held(), Written()
+    TappedProtocol(held, "TCP", lambda _, *told: heard.append(told)).connection_made(inner)
+    assert held.transport.get_write_buffer_size() == 7
+    assert held.transport.get_extra_info("peername") == ("127.0.0.2", 80)
+    held.transport.write(b"one")
+    held.transport.writelines([b"two", b" three"])
+    assert inner.written == [b"one", b"two three"]
+    assert heard == [("opened", b""), ("sent", b"one"), ("sent", b"two three")]
 
 
 async def test_without_a_tap_there_is_nothing(proxy):

@@ -4,7 +4,7 @@ Nothing of this is there for a connection without a tap.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Final, Literal, TypeAlias, cast
 
@@ -57,7 +57,7 @@ class TappedProtocol(asyncio.Protocol):
         self._tapped = new_tapped(self._channel, transport)
         self._tap(self._tapped, "opened", b"")
         outgoing = _TappedTransport(cast("asyncio.Transport", transport), self._tapped, self._tap)
-        self._inner.connection_made(outgoing)
+        self._inner.connection_made(cast("asyncio.Transport", outgoing))
 
     def data_received(self, data: bytes) -> None:
         """The server said something."""
@@ -75,24 +75,20 @@ class TappedProtocol(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
 
-class _TappedTransport(asyncio.Transport):
-    """A transport that tells what is written to it."""
+class _TappedTransport:
+    """A transport that tells what is written to it, and is else the one that it stands for."""
 
     def __init__(self, inner: asyncio.Transport, tapped: Tapped, tap: Tap) -> None:
-        super().__init__()
         self._inner = inner
         self._tapped = tapped
         self._tap = tap
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._tap(self._tapped, "sent", bytes(data))
         self._inner.write(data)
 
-    def close(self) -> None:
-        self._inner.close()
-
-    def abort(self) -> None:
-        self._inner.abort()
-
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        return self._inner.get_extra_info(name, default)
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.write(b"".join(data))
