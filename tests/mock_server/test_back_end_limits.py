@@ -16,6 +16,7 @@ from mock_server.roles.store import store_roles
 from mock_server.rpc.dispatch import AssociationGroup, CallContext
 from mock_server.rpc.nspi_use import NspiUse, user_of
 from mock_server.topology_file import read_topology
+from tests.mock_server.clock import until
 from tests.mock_server.wire_client import Connection, VirtualConnection
 
 OUTLOOK_2007 = (0x000C, 0x183E, 0x03E8)
@@ -88,12 +89,6 @@ async def serve(servers_closed):
         return Server(kind, roles, table, port, directory.users)
 
     return start
-
-
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("kind", ["mailbox", "public_folders"])

@@ -19,6 +19,7 @@ from mock_server.rpc.endpoint import Endpoint
 from mock_server.rpch.server import RpcServer, ServerSettings
 from mock_server.supervisor import Supervisor
 from mock_server.topology_file import read_topology
+from tests.mock_server.clock import until
 from tests.mock_server.recycling_client import RecyclingClient
 
 BASE = "127.0.63.0"
@@ -101,13 +102,6 @@ async def organisation(servers_closed):
         return made
 
     return start
-
-
-async def until(condition):
-    """Waits for something that sockets bring about."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the kernel sets no event
-            await asyncio.sleep(0.001)
 
 
 async def talk(client, calls, seed, *, at_once=8):

@@ -4,7 +4,6 @@ Samba serves remote management at all levels but connect.
 """
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +15,7 @@ from loadgen.protocol.security import NO_SECURITY, RpcSecurity, Security
 from loadgen.protocol.security_context import SecurityContext
 from loadgen.wire import mgmt
 from loadgen.wire.pdu import SyntaxId, frag_length
-from tests.oracle.samba_server import PASSWORD, SERVER, USER, SambaServer, needs_samba_server, running_samba
+from tests.oracle.samba_server import PASSWORD, SERVER, USER, SambaServer, needs_samba_server
 
 pytestmark = [pytest.mark.judge, needs_samba_server, pytest.mark.timeout(60)]
 
@@ -24,12 +23,6 @@ LSA = SyntaxId.of("12345778-1234-abcd-ef00-0123456789ab", 0)
 SECURED = [(mechanism, level) for mechanism in ("ntlm", "negotiate") for level in ("integrity", "privacy")]
 LISTENING = mgmt.IsServerListeningRequest()
 YES = mgmt.IsServerListeningResponse(listening=True)
-
-
-@pytest.fixture(scope="module")
-def samba(tmp_path_factory) -> Iterator[SambaServer]:
-    with running_samba(tmp_path_factory.mktemp("samba")) as server:
-        yield server
 
 
 def security(mechanism: str, level: str, password: str = PASSWORD, **options) -> RpcSecurity:

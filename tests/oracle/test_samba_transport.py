@@ -1,7 +1,5 @@
 """Our transport against Samba's server: its endpoint mapper on 135, and the port that this one names."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from loadgen.client.inside import Inside, TcpPorts, TcpServer
@@ -15,9 +13,7 @@ from tests.oracle.samba_server import (
     PORT,
     SERVER,
     USER,
-    SambaServer,
     needs_samba_server,
-    running_samba,
 )
 
 pytestmark = [pytest.mark.judge, needs_samba_server, pytest.mark.timeout(60)]
@@ -35,12 +31,6 @@ every_security = pytest.mark.parametrize(
     ],
     ids=lambda options: f"{options.rpc_mechanism}-{options.rpc_security}",
 )
-
-
-@pytest.fixture(scope="module")
-def samba(tmp_path_factory) -> Iterator[SambaServer]:
-    with running_samba(tmp_path_factory.mktemp("samba")) as server:
-        yield server
 
 
 @pytest.fixture
