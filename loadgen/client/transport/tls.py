@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Final, cast
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -108,10 +108,10 @@ def server_name(proxy: RpcProxy) -> str:
 
 async def start_tls(
     proxy: RpcProxy, protocol: Callable[[], asyncio.Protocol], sock: socket.socket, timeout_s: float
-) -> None:
+) -> asyncio.Transport:
     """Speak TLS on a connected socket; raises :class:`TlsFailed` or :class:`TimedOut`."""
     try:
-        await _shake_hands(proxy, ssl_context(proxy.tls_settings), protocol, sock, timeout_s)
+        return await _shake_hands(proxy, ssl_context(proxy.tls_settings), protocol, sock, timeout_s)
     except ssl.SSLCertVerificationError as error:
         certificate = _load(await _shown_certificate(proxy, timeout_s))
         raise TlsFailed(_verification_reason(error, server_name(proxy), certificate)) from None
@@ -229,20 +229,12 @@ class TlsSeen(Struct, frozen=True):
 async def look_at_tls(proxy: RpcProxy, timeout_s: float) -> TlsSeen:
     """A handshake for its own sake; raises :class:`~loadgen.errors.PeerError`."""
     (sock,) = await connect(proxy, 1, f"{proxy.host}:{proxy.port}", timeout_s)
-    onlooker = _Onlooker()
     with sock:
-        await start_tls(proxy, lambda: onlooker, sock, timeout_s)
-        tls = onlooker.transport.get_extra_info("ssl_object")
+        transport = await start_tls(proxy, asyncio.Protocol, sock, timeout_s)
+        tls = transport.get_extra_info("ssl_object")
         certificate = _load(tls.getpeercert(binary_form=True) or b"")
         version, cipher = tls.version() or "", (tls.cipher() or ("",))[0]
-        onlooker.transport.abort()
+        transport.abort()
     if certificate is None:
         return TlsSeen(version, cipher, "no name at all", None)
     return TlsSeen(version, cipher, _names(certificate), certificate.not_valid_after_utc)
-
-
-class _Onlooker(asyncio.Protocol):
-    transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
