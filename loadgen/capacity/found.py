@@ -1,5 +1,6 @@
 """What a search for the capacity found: the layout of ``capacity.json``, and its verdict."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -30,6 +31,8 @@ MORE_GENERATOR: Final = (
 )
 
 _AT_BARRIERS: Final = ("connections.peak.", "connections.steady.")
+_LATENCY: Final = re.compile(r"(operations\.\w+\.\w+_ms|set_up|generator\.lag_ms)\..+")
+_OF_COMING_AND_GOING: Final = ("operations.log_on.", "operations.log_off.", "set_up.")
 
 StoppedBy = Literal["limit", "threshold", "generator", "ceiling", "nothing"]
 """What kept the search from a larger number; ``nothing``: the search itself ended before that was known."""
@@ -117,14 +120,22 @@ class Capacity(Struct, frozen=True, kw_only=True):
     generator: Generator
 
 
-def require_judgeable(thresholds: Iterable[Threshold]) -> None:
+def require_judgeable(thresholds: Iterable[Threshold], *, hold_only: bool) -> None:
     """Raises :class:`~loadgen.errors.ProfileError` for a threshold on what no plateau has: all would fail."""
     for each in thresholds:
-        if each.path.startswith(_AT_BARRIERS):
-            raise ProfileError(
-                f"threshold: {str(each)!r}: {each.path} is counted at the barriers of a run, and "
-                "a search for the capacity judges plateaus, which have none"
-            )
+        if lack := _lack_of_plateaus(each.path, hold_only=hold_only):
+            raise ProfileError(f"threshold: {str(each)!r}: a search for the capacity judges plateaus, {lack}")
+
+
+def _lack_of_plateaus(path: str, *, hold_only: bool) -> str:
+    """Why a number of a summary has no value in plateaus; "" if it may have one."""
+    if path.startswith(_AT_BARRIERS):
+        return f"and {path} is counted at the barriers of a run"
+    if not _LATENCY.fullmatch(path):
+        return ""
+    if path.startswith(_OF_COMING_AND_GOING):
+        return "in which nobody comes or goes"
+    return "and users who only hold their connections do no work in them" if hold_only else ""
 
 
 def judge_plateau(

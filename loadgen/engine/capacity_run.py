@@ -55,7 +55,7 @@ async def find_capacity(
     of the mix. Users hold what only starting needs until the end, as if all had come at the same time.
     """
     of_set = read_limit_set(campaign.limit_set).thresholds if campaign.limit_set else ()
-    require_judgeable((*threshold.parse_all(campaign.threshold), *of_set))
+    require_judgeable((*threshold.parse_all(campaign.threshold), *of_set), hold_only=aim.hold_only)
     topology = planned_topology(campaign, target)
     ceiling = await _ceiling(campaign, aim, target, topology)
     sized = with_users(campaign, ceiling)

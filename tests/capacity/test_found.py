@@ -94,12 +94,41 @@ def test_what_a_plateau_breaks(found, thresholds, broken, generator):
     assert judge_plateau(found, thresholds, Bounds()) == (broken, generator)
 
 
-@pytest.mark.parametrize("moment", ["peak", "steady"])
-def test_what_no_plateau_has_cannot_be_a_threshold(moment):
-    path = f"connections.{moment}.store.client"
-    with pytest.raises(ProfileError, match=f"threshold: '{path} < 9': {path} is counted at the barriers"):
-        require_judgeable((FAST, parse(f"{path} < 9")))
-    require_judgeable((FAST, parse("connections.lost == 0")))
+HOLDING = "users who only hold their connections do no work in them"
+
+
+@pytest.mark.parametrize(
+    ("path", "working", "holding"),
+    [
+        ("connections.peak.store.client", "is counted at the barriers", "is counted at the barriers"),
+        ("connections.steady.store.client", "is counted at the barriers", "is counted at the barriers"),
+        (
+            "operations.log_on.response_ms.p95",
+            "in which nobody comes or goes",
+            "in which nobody comes or goes",
+        ),
+        (
+            "operations.log_off.service_ms.max",
+            "in which nobody comes or goes",
+            "in which nobody comes or goes",
+        ),
+        ("set_up.connect_tcp.p95", "in which nobody comes or goes", "in which nobody comes or goes"),
+        ("operations.send_message.response_ms.p95", "", HOLDING),
+        ("generator.lag_ms.p99", "", HOLDING),
+        ("operations.log_on.failed", "", ""),
+        ("operations.poll_mailbox.failed", "", ""),
+        ("generator.busy_peak", "", ""),
+        ("connections.lost", "", ""),
+        ("users.refused", "", ""),
+    ],
+)
+def test_what_no_plateau_has_cannot_be_a_threshold(path, working, holding):
+    for hold_only, why in ((False, working), (True, holding)):
+        if why:
+            with pytest.raises(ProfileError, match=f"threshold: '{path} < 9': .*{why}"):
+                require_judgeable((parse("users.lost == 0"), parse(f"{path} < 9")), hold_only=hold_only)
+        else:
+            require_judgeable((parse(f"{path} < 9"),), hold_only=hold_only)
 
 
 def test_thresholds_of_a_limit_set_add_to_what_may_not_fail():

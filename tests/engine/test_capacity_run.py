@@ -9,7 +9,7 @@ from loadgen.client.client_type import ClientType
 from loadgen.engine import capacity_run
 from loadgen.engine.capacity_run import find_capacity, planned_topology, with_users
 from loadgen.engine.climb import Aim
-from loadgen.engine.gap_run import LOADGENS_CLIENT, one_of_each
+from loadgen.engine.gap_run import LOADGENS_CLIENT, measure_gap, one_of_each
 from loadgen.errors import ProfileError
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Group, load_campaign, populate
@@ -89,13 +89,19 @@ def test_a_ceiling_above_the_accounts_is_refused(monkeypatch):
 
 def test_a_threshold_that_no_plateau_can_meet_ends_the_search_before_it_begins(tmp_path):
     (tmp_path / "own.toml").write_text('threshold = ["connections.steady.store.client > 0"]')
-    for keys in (
-        {"threshold": ("connections.peak.store.client > 0",)},
-        {"limit_set": str(tmp_path / "own.toml")},
+    fast = ("operations.send_message.response_ms.p95 < 1000",)
+    for aim, keys, problem in (
+        (Aim(), {"threshold": ("connections.peak.store.client > 0",)}, "counted at the barriers"),
+        (Aim(), {"limit_set": str(tmp_path / "own.toml")}, "counted at the barriers"),
+        (Aim(hold_only=True), {"threshold": fast}, "only hold their connections"),
+        (Aim(hold_only=True), {"limit_set": "client-side"}, "only hold their connections"),
     ):
-        search = find_capacity(campaign_of(5, **keys), Aim(), "mock", say=print, on_progress=print)
-        with pytest.raises(ProfileError, match="counted at the barriers"):
+        search = find_capacity(campaign_of(5, **keys), aim, "mock", say=print, on_progress=print)
+        with pytest.raises(ProfileError, match=problem):
             asyncio.run(search)
+    gap = measure_gap(campaign_of(5, threshold=fast), Aim(), "mock", say=print, on_progress=print)
+    with pytest.raises(ProfileError, match="only hold their connections"):
+        asyncio.run(gap)
 
 
 def test_both_views_are_measured_once_each():
