@@ -183,20 +183,18 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
 
 
 def outages(found_outages: Sequence[Outage]) -> Markup:
-    """Every outage: who was lost, after how long they were back, and which limit refused them meanwhile."""
-    found = Table(
-        "Outages", ["from", "refused meanwhile", "users lost", "of", "connections", "back after s"], 2
-    )
+    """Every outage: after how long who was lost was back, and which limit refused them meanwhile."""
+    found = Table("Outages", ["from", "back after s", "users lost", "of", "connections", "refused meanwhile"])
     for each in found_outages:
         after_s = each.recovered_after_s
         refused = ", ".join(f"{count:,} by {limit}" for limit, count in each.refused_by_limit.items())
         found.row(
             moment(each.from_s),
-            refused or "nobody",
+            cell(f"{_BROKEN} never", "figure bad") if after_s is None else f"{after_s:,.0f}",
             f"{each.lost:,}",
             f"{each.admitted_before:,}",
             f"{each.connections_lost:,}",
-            cell(f"{_BROKEN} never", "figure bad") if after_s is None else f"{after_s:,.0f}",
+            refused or "nobody",
         )
     return found.render()
 
