@@ -250,8 +250,7 @@ class Association:
         state = TRANSITIONS[self.state].get(wire.pdu_type(pdu))
         if state is None:
             raise RemoteProtocolError(f"PDU type {wire.pdu_type(pdu)}, {self.state.value}")
-        call_id = int.from_bytes(pdu[12:16], "little")
-        message = self._secured.get(call_id, self._security).unwrap(pdu)
+        message = self._secured.get(wire.call_id(pdu), self._security).unwrap(pdu)
         self.state = state
         match message:
             case wire.Response():

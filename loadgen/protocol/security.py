@@ -174,7 +174,7 @@ class RpcSecurity:
         if auth_length:
             return self._open(pdu, len(pdu) - auth_length)
         if ptype == PduType.RESPONSE:
-            raise RemoteProtocolError(f"the answer to call {_call_id(pdu)} is not signed")
+            raise RemoteProtocolError(f"the answer to call {wire.call_id(pdu)} is not signed")
         return wire.decode(pdu)
 
     def _open(self, pdu: bytes, end: int) -> wire.Pdu:
@@ -190,7 +190,7 @@ class RpcSecurity:
                 return wire.decode(pdu)
             body = self._context.unseal(pdu[_HEADER], pdu[_HEADER.stop : start], pdu[start:end], token)
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"the answer to call {_call_id(pdu)}: {error}") from None
+            raise RemoteProtocolError(f"the answer to call {wire.call_id(pdu)}: {error}") from None
         return wire.decode(b"".join((pdu[_HEADER], body, pdu[start:])))
 
     def _check(self, auth: AuthVerifier) -> None:
@@ -205,7 +205,3 @@ class RpcSecurity:
 
     def _verifier(self, token: bytes, padding: bytes = b"") -> AuthVerifier:
         return AuthVerifier(self._auth_type, self._level, self.context_id, token, padding)
-
-
-def _call_id(pdu: bytes) -> int:
-    return int.from_bytes(pdu[12:16], "little")

@@ -91,6 +91,11 @@ def pdu_type(data: bytes | bytearray | memoryview, offset: int = 0) -> int:
     return data[offset + 2]
 
 
+def call_id(pdu: bytes) -> int:
+    """call_id of a PDU whose header :func:`frag_length` has looked at."""
+    return int.from_bytes(pdu[12:16], "little")
+
+
 def header_error(pdu: bytes, ptype: int, minimum: int = HEADER_SIZE) -> WireError:
     """Why ``pdu`` is not one whole PDU of this type, which has at least ``minimum`` bytes."""
     size = frag_length(pdu)

@@ -126,6 +126,7 @@ def test_vectors_mean_what_they_say(name: str, vector: Vector) -> None:
     assert pdu.decode(wire) == value
     assert value.encode() == wire
     assert pdu.pdu_type(wire) == value.ptype
+    assert pdu.call_id(wire) == value.call_id
 
 
 @pytest.mark.parametrize("name", MEANING)
