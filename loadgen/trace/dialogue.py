@@ -23,8 +23,6 @@ INTERFACES: Final[dict[SyntaxId, str]] = {
 _LEVELS: Final = {2: "connect", 5: "integrity", 6: "privacy"}
 _AUTH_TYPES: Final = {9: "SPNEGO", 10: "NTLM", 16: "Kerberos"}
 _PRIVACY: Final = 6
-_NEGOTIATION: Final = "6cb71c2c-9812-4540"
-"""How the UUID of bind time feature negotiation begins ([MS-RPCE] 2.2.2.14)."""
 _TYPES: Final = {
     value: name.lower() for name, value in vars(PduType).items() if name.isupper() and isinstance(value, int)
 }
@@ -62,11 +60,11 @@ class Dialogue:
             return _rts_record(data)
         name = _TYPES.get(ptype, f"PDU type {ptype}")
         try:
-            return Record("RPC", name, len(data), self._detail(pdu.decode(data), data))
+            return Record("RPC", name, len(data), self._detail(pdu.decode(data)))
         except WireError as error:
             return Record("RPC", name, len(data), f"malformed: {error}")
 
-    def _detail(self, message: pdu.Pdu, data: bytes) -> str:
+    def _detail(self, message: pdu.Pdu) -> str:
         match message:
             case pdu.Bind() | pdu.AlterContext():
                 return self._proposal(message)
@@ -83,13 +81,12 @@ class Dialogue:
                 called = self._calls.get(message.call_id, "a call that was not seen")
                 return f"call {message.call_id}: {called}, status 0x{message.status:08X}"
             case _:
-                call_id = int.from_bytes(data[12:16], "little")
-                return f"call {call_id}{_security(message.auth)}"
+                return f"call {message.call_id}{_security(message.auth)}"
 
     def _proposal(self, proposal: pdu.Bind | pdu.AlterContext) -> str:
         names = []
         for context in proposal.contexts:
-            if any(_is_negotiation(syntax) for syntax in context.transfer_syntaxes):
+            if any(pdu.offered_features(syntax) is not None for syntax in context.transfer_syntaxes):
                 continue
             self._interfaces[context.context_id] = context.abstract_syntax
             names.append(interface_name(context.abstract_syntax))
@@ -156,10 +153,6 @@ def _result(result: pdu.ContextResult) -> str:
     if result.result == pdu.NEGOTIATE_ACK:
         return f"features {result.reason}"
     return f"refused (result {result.result}, reason {result.reason})"
-
-
-def _is_negotiation(syntax: SyntaxId) -> bool:
-    return str(UUID(bytes_le=syntax.uuid)).startswith(_NEGOTIATION)
 
 
 def _security(auth: pdu.AuthVerifier | None) -> str:
