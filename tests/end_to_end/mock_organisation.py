@@ -16,8 +16,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.organisation import Organisation
+from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 
 _START_S = 30.0
 _STOP_S = 10.0
@@ -69,6 +72,11 @@ class MockOrganisation:
         """The connections that the roles count, by column."""
         connections: dict[str, int] = self.counters()["connections"]
         return connections
+
+    def counting(self) -> dict[str, Counter]:
+        """The kernel and the roles, as they count connections independently of each other."""
+        filters = organisation_filters(msgspec.to_builtins(self.organisation))
+        return {"kernel": KernelCounter(filters), "mock": MockCounter(self.organisation.counters_url)}
 
     def wait_until_idle(self) -> None:
         """Until the roles count no connection any more: each hop hears of an end from the one before it."""

@@ -6,20 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from loadgen.client.client_type import ClientType
 from loadgen.client.message import NewMessage
 from loadgen.errors import HttpRefused, MapiError, Unauthorized, WrongAnswer
-from loadgen.measure.connections import (
-    Census,
-    KernelCounter,
-    MockCounter,
-    count_until_equal,
-    organisation_filters,
-)
+from loadgen.measure.connections import Census, count_until_equal
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 from tests.end_to_end.person import CLIENT_TYPES, Person, logged_on
 
@@ -130,9 +123,7 @@ def total(tables: list[dict[str, int]]) -> dict[str, int]:
 
 async def census(mock: MockOrganisation, expected: Mapping[str, int]) -> Census:
     """What the kernel and the roles count once they have had time to agree."""
-    filters = organisation_filters(msgspec.to_builtins(mock.organisation))
-    counters = {"kernel": KernelCounter(filters), "mock": MockCounter(mock.organisation.counters_url)}
-    return await count_until_equal(expected, counters)
+    return await count_until_equal(expected, mock.counting())
 
 
 def listed_by_ss(mock: MockOrganisation) -> int:

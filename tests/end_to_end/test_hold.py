@@ -2,10 +2,9 @@
 
 import asyncio
 
-import msgspec
 import pytest
 
-from loadgen.measure.connections import KernelCounter, MockCounter, count_until_equal, organisation_filters
+from loadgen.measure.connections import count_until_equal
 from loadgen.workload.connection_model import expected
 from tests.end_to_end.person import CLIENT_TYPES, Person, logged_on
 
@@ -19,8 +18,7 @@ PING_SIZE = 20
 @pytest.mark.prove
 @pytest.mark.timeout(HOLD_S + 120)
 async def test_idle_connections_last(mock):
-    filters = organisation_filters(msgspec.to_builtins(mock.organisation))
-    counters = {"kernel": KernelCounter(filters), "mock": MockCounter(mock.organisation.counters_url)}
+    counters = mock.counting()
     people = [Person(mock, index, client_type) for index, client_type in enumerate(CLIENT_TYPES.values())]
     steady = expected((client_type, False, 1) for client_type in CLIENT_TYPES.values())
     async with logged_on(*people):

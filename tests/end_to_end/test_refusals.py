@@ -9,7 +9,7 @@ import pytest
 from loadgen.client.account_source import elsewhere
 from loadgen.client.outlook import OutlookClient
 from loadgen.errors import MapiError, PeerError, limits_of
-from loadgen.measure.connections import KernelCounter, MockCounter, count_until_equal, organisation_filters
+from loadgen.measure.connections import count_until_equal
 from loadgen.measure.limits import MockLimits
 from loadgen.workload.connection_model import expected, virtual_connections
 from tests.end_to_end.mock_organisation import running_mock
@@ -18,11 +18,6 @@ from tests.end_to_end.person import CLIENT_TYPES, Person
 ONLINE = CLIENT_TYPES["outlook2007-online-anywhere"]
 CACHED = CLIENT_TYPES["outlook2007-cached-anywhere"]
 LOGON_FAILED = 0x80040111
-
-
-def counters_of(mock):
-    filters = organisation_filters(msgspec.to_builtins(mock.organisation))
-    return {"kernel": KernelCounter(filters), "mock": MockCounter(mock.organisation.counters_url)}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +48,7 @@ async def test_refused_users_leave_nothing_open_and_the_limit_is_named(
         assert len(errors) == 4
         assert all(limit in limits_of(error) for error in errors)
         assert {each.name for each in await ask() if each.hits} == {limit}
-        census = await count_until_equal(expected([(kind, False, admitted)]), counters_of(mock))
+        census = await count_until_equal(expected([(kind, False, admitted)]), mock.counting())
         assert census.counts == {"kernel": census.expected, "mock": census.expected}
         for person in people:
             await person.client.log_off() if person.client.virtual_connections else None
@@ -78,7 +73,7 @@ async def test_a_second_mailbox_costs_two_connections_at_each_hop(tmp_path, base
         )
         await client.log_on()
         assert Counter(client.virtual_connections) == Counter(virtual_connections(kind, starting=False))
-        census = await count_until_equal(expected([(kind, False, 1)]), counters_of(mock))
+        census = await count_until_equal(expected([(kind, False, 1)]), mock.counting())
         assert census.counts == {"kernel": census.expected, "mock": census.expected}
         without = expected([(base, False, 1)])
         more = {column: count - without[column] for column, count in census.expected.items()}
