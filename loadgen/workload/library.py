@@ -24,6 +24,16 @@ TypeForm = Any
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 _NOT_ONE_OF: Final = re.compile(r"Invalid enum value (.*)")
+_TYPE: Final = re.compile(r"`([^`]+)`")
+_IN_WORDS: Final = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "array": "a list",
+    "object": "a table",
+}
+"""What whoever writes a profile calls msgspec's types; `null` can't be written there."""
 
 
 def library_root() -> Path:
@@ -102,8 +112,13 @@ def explain(problem: str, shape: type) -> str:
         return f"{_join(path, missing[1])}: missing"
     if wrong := _NOT_ONE_OF.fullmatch(text):
         return f"{path}: {wrong[1]} is not allowed; allowed: {_allowed(_type_at(shape, path))}"
-    text = text[:1].lower() + text[1:]
+    text = _TYPE.sub(_in_words, text[:1].lower() + text[1:])
     return f"{path}: {text}" if path else text
+
+
+def _in_words(types: re.Match[str]) -> str:
+    named = [name for name in types[1].split(" | ") if name != "null"]
+    return " or ".join(_IN_WORDS.get(name, name) for name in named)
 
 
 def _near_misses(name: str, known: Sequence[str]) -> str:

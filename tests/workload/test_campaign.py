@@ -85,7 +85,10 @@ def test_options_replace_keys_of_the_same_name(options, field, value):
     ("options", "problem"),
     [
         ({"shape": "steep"}, "option: shape: 'steep' is not allowed; allowed: uniform, peak, closed"),
-        ({"speed": "0"}, "option: speed: expected `float` > 0"),
+        ({"speed": "0"}, "option: speed: expected a number > 0"),
+        ({"workers": "many"}, "option: workers: expected a whole number, got text"),
+        ({"authorised": "yes"}, "option: authorised: expected true or false, got text"),
+        ({"threshold": 5}, "option: threshold: expected a list, got a whole number"),
         ({"hurry": 1}, "option: hurry: unknown key; allowed: name, title, group, duration"),
         ({"group": [{"users": 5, "client": "x"}]}, "option: group[0].profile: missing"),
         ({"group": [{"users": 5, "clients": "x"}]}, "option: group[0].clients: unknown key; allowed: users,"),

@@ -83,8 +83,8 @@ def test_every_built_in_file_says_where_its_figures_are_from():
     [
         (LIGHT + "sent = 4", "sent: unknown key; allowed: name, title, sent_per_day, "),
         ("title = 'x'", "sent_per_day: missing"),
-        (LIGHT + "message_size = 'big'", "message_size: expected `int`, got `str`"),
-        (LIGHT + "message_size = 5", "message_size: expected `int` >= 1000"),
+        (LIGHT + "message_size = 'big'", "message_size: expected a whole number, got text"),
+        (LIGHT + "message_size = 5", "message_size: expected a whole number >= 1000"),
         (
             LIGHT + "think_before_read = 5",
             "think_before_read: expected a duration as text, such as '45s'",
@@ -110,7 +110,7 @@ def test_a_wrong_profile_is_one_line_with_file_and_key(tmp_path, text, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("version = '12'", "version: expected `str` matching regex"),
+        ("version = '12'", "version: expected text matching regex"),
         ("version = '12.0.40000.1'", "version '12.0.40000.1': each number must be below 32,768"),
         ("notification = 'udp'", "notification: 'udp' is not allowed; allowed: asynchronous, poll"),
         (
@@ -121,7 +121,7 @@ def test_a_wrong_profile_is_one_line_with_file_and_key(tmp_path, text, problem):
             "[connections]\nmails = 1",
             "connections.mails: unknown key; allowed: mail, public_folder, directory",
         ),
-        ("[connections]\nmail = 0", "connections.mail: expected `int` >= 1"),
+        ("[connections]\nmail = 0", "connections.mail: expected a whole number >= 1"),
         (
             "[connections]\ndirectory = 0\n[directory]\nnames_resolved_per_message = 0",
             "directory.browses_per_day needs connections.directory to be at least 1",
