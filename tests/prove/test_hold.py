@@ -26,8 +26,7 @@ from tests.prove.processes import ProcessFigures, established_ends, figures, tre
 
 USERS = int(os.environ.get("PROVE_HOLD_USERS", "1000"))
 MINUTES = float(os.environ.get("PROVE_HOLD_MINUTES", "10"))
-WANTED = os.environ.get("PROVE_HOLD_CLIENT", "outlook2007-cached-anywhere")
-FALLBACK = "outlook2007-online-anywhere"
+CLIENT = os.environ.get("PROVE_HOLD_CLIENT", "outlook2007-cached-anywhere")
 
 SIDES = ("workers", "coordinator", "mock")
 """Whose processes there are: the generator's that hold the users, its one that leads them, the mock's."""
@@ -150,11 +149,6 @@ def phase_of(results: Path) -> str:
     return phase
 
 
-def client_type() -> ClientType:
-    name = WANTED if WANTED in library.built_in_names("client") else FALLBACK
-    return library.read("client", name, ClientType)
-
-
 def command(client: ClientType, mock: MockOrganisation, results: Path) -> list[str]:
     """As users would type it: one working day at its own pace, of which a second is measured."""
     ramp_s = -(-USERS // RAMP_USERS_PER_S)
@@ -174,7 +168,7 @@ def client_access_processes(client: ClientType) -> int:
 
 def hold(folder: Path) -> Held:
     """Run it, and look at everything every few seconds."""
-    client = client_type()
+    client = library.read("client", CLIENT, ClientType)
     processes = f"client_access.0.processes={client_access_processes(client)}"
     with running_mock(folder, "--set", processes, users=USERS) as mock:
         organisation = mock.organisation
@@ -207,8 +201,7 @@ def test_users_are_held(tmp_path: Path, claims: Claims) -> None:
 
 
 def note_what_was_run(held: Held, claims: Claims) -> None:
-    instead = "" if held.client.name == WANTED else f" (there is no {WANTED} yet)"
-    claims.note("users", f"{USERS:,} x {held.client.name}{instead}, {MINUTES:g} min")
+    claims.note("users", f"{USERS:,} x {held.client.name}, {MINUTES:g} min")
     lag = held.summary["generator"]["lag_ms"]
     no_lag = "nothing was due while it was measured"
     claims.note(
