@@ -83,8 +83,6 @@ def _with_checksums(source: bytes, destination: bytes, tcp: bytes, data: bytes) 
 
 def _checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
-    words = data + bytes(len(data) % 2)
-    total = sum(int.from_bytes(words[at : at + 2], "big") for at in range(0, len(words), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    # A sum of 16-bit words with the carries added again is the remainder by 0xFFFF, and so is the number that
+    # all the words are together.
+    return -int.from_bytes(data + bytes(len(data) % 2), "big") % 0xFFFF
