@@ -65,8 +65,8 @@ class WarningsAlone:
         self._console = console
 
     def say(self, text: str) -> None:
-        """One line, if it is a warning."""
-        if text.startswith("Warning"):
+        """One line, if it is a warning; the gravest are in capitals."""
+        if text.lower().startswith("warning"):
             self._console.print(safe(text), markup=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:

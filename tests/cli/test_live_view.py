@@ -19,6 +19,7 @@ from loadgen.cli.live_view import HELP, KEYS, LiveView, clock_time
 from loadgen.cli.progress import PlainLines, WarningsAlone, progress_display
 from loadgen.engine.control import Answer, Command
 from loadgen.engine.progress import ColumnState, Happening, Progress
+from loadgen.engine.security import INSECURE
 
 PROGRESS = Progress(
     phase="measure",
@@ -207,8 +208,9 @@ def test_quiet_lets_warnings_through_alone():
     with progress_display("q", Console(file=file), "quiet") as display:
         display.say("results: x/")
         display.say("Warning: no control socket")
+        display.say(INSECURE)
         display.show(PROGRESS)
-    assert file.getvalue() == "Warning: no control socket\n"
+    assert file.getvalue() == f"Warning: no control socket\n{INSECURE}\n"
 
 
 class Run:
