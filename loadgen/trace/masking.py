@@ -9,6 +9,8 @@ from base64 import b64decode, b64encode
 from struct import Struct
 from typing import Final
 
+from loadgen.wire.ntlm import MIC_SLICE
+
 STARS: Final = ord("*")
 
 _AUTHORIZATION: Final = re.compile(rb"(?i)(\r\nauthorization:[ \t]*)([!-~]+)[ \t]+([!-~]+)")
@@ -16,8 +18,6 @@ _AUTHENTICATE: Final = b"NTLMSSP\0\3\0\0\0"
 _FIELDS: Final = (12, 20, 52)
 """Where LmChallengeResponse, NtChallengeResponse and EncryptedRandomSessionKey say their places."""
 _FIELD = Struct("<H2xI")
-_MIC: Final = slice(72, 88)
-_PAYLOAD_AFTER_MIC: Final = 88
 _PLACES: Final = (12, 20, 28, 36, 44, 52)
 _KERBEROS: Final = bytes.fromhex("2a864886f7120102020100")
 """The mechanism's OID and TOK_ID of an AP-REQ (RFC 4121 4.1), as they stand before the ticket."""
@@ -73,8 +73,8 @@ def _blot_authenticate(data: bytearray, start: int) -> None:
     offsets = [
         offset for length, offset in (_FIELD.unpack_from(data, start + place) for place in _PLACES) if length
     ]
-    if min(offsets, default=0) >= _PAYLOAD_AFTER_MIC:
-        _blot(data, start + _MIC.start, min(start + _MIC.stop, len(data)))
+    if min(offsets, default=0) >= MIC_SLICE.stop:
+        _blot(data, start + MIC_SLICE.start, min(start + MIC_SLICE.stop, len(data)))
 
 
 def _blot(data: bytearray, start: int, end: int) -> None:
