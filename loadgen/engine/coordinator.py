@@ -288,7 +288,9 @@ class Coordinator:
         if users is None or not 1 <= users <= planned:
             raise ControlRefused(f"give a number of users, from 1 to the {planned:,} of the campaign")
         if self._phase not in (WARMUP, MEASURE, PAUSE, HOLD):
-            raise ControlRefused(f"not in {self._phase}: users come and go as the run has it")
+            raise ControlRefused(
+                f"no scale in {self._phase}: only in {WARMUP}, {MEASURE}, {PAUSE} and {HOLD}"
+            )
         per_s = self._campaign.logons_per_s or (
             planned / self._campaign.ramp if self._campaign.ramp else SCALED_PER_S
         )

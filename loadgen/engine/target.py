@@ -90,7 +90,7 @@ async def open_target(
         )
     if separator:
         if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
-            say(f"topology, limit_scale and set are for a mock that the run starts: {url} has its own")
+            say(f"Warning: topology, limit_scale and set change nothing here: {url} runs already")
         target = mock_target(text, await _ask(url, population.users))
         require_permission(campaign, text, [proxy.host for proxy in target.proxies])
         yield target

@@ -252,7 +252,7 @@ def test_an_interrupt_after_a_stop_is_one(stage):
         ([(3, "pause")], "nothing to pause in ramp: only warm-up and measure have work"),
         ([(40, "resume")], "not paused"),
         ([(40, "pause"), (41, "pause"), (60, "resume")], "paused already"),
-        ([(3, "scale", 5)], "not in ramp: users come and go as the run has it"),
+        ([(3, "scale", 5)], "no scale in ramp: only in warm-up, measure, pause and hold"),
         ([(40, "scale", 0)], "give a number of users, from 1 to the 100 of the campaign"),
         ([(40, "scale", 101)], "give a number of users, from 1 to the 100 of the campaign"),
         ([(40, "scale")], "give a number of users, from 1 to the 100 of the campaign"),

@@ -108,7 +108,7 @@ async def test_a_running_mock_keeps_its_topology_and_the_user_is_told(running_mo
     async with open_target(f"mock={running_mock}", Campaign(topology="small"), users(10), said.append):
         pass
     assert said == [
-        f"topology, limit_scale and set are for a mock that the run starts: {running_mock} has its own"
+        f"Warning: topology, limit_scale and set change nothing here: {running_mock} runs already"
     ]
 
 
