@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from loadgen.client.client_type import ClientType
 from loadgen.client.message import OutgoingMessage
 from loadgen.client.transport import ConnectionOptions, open_virtual_connection
-from loadgen.errors import BindRefused, PeerError, RpcFault, TlsFailed, Unauthorized
+from loadgen.errors import BindRefused, RpcFault, TlsFailed, Unauthorized
 from loadgen.protocol.http_authentication import STRONGEST_FIRST
 from loadgen.wire import mgmt
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
@@ -155,7 +155,7 @@ async def test_a_wrong_password(plain, auth):
 
 
 async def test_a_password_that_has_expired(plain):
-    with pytest.raises(PeerError):
+    with pytest.raises(Unauthorized, match="the credentials are refused"):
         async with connected(plain, EXPIRED, auth=("ntlm",)):
             pass
 
