@@ -3,9 +3,10 @@
 Memory is that of a process of its own: how much more is resident for every user more, and what tracemalloc
 finds of it in Python's own allocations. The floor is a process with as many idle connections on uvloop.
 
-Idle users ping: each virtual connection once a minute, and polling types ask for news once a minute. Minutes
-are not waited for but rung in at once, several in a row, and their cost is scaled to 1,000 users and to a
-minute that lasts one. On top come the proxies' pings, waits renewed every five minutes, and a run's reports.
+Idle users ping once a minute, on each virtual connection over HTTP, and polling types ask for news once a
+minute. Minutes are not waited for but rung in at once, several in a row, and their cost is scaled to 1,000
+users and to a minute that lasts one. On top come the proxies' pings, waits renewed every five minutes, and a
+run's reports.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from loadgen.client.client_type import ClientType
 from loadgen.client.organisation import Organisation
 from loadgen.client.outlook import OutlookClient
 from loadgen.workload import library
-from loadgen.workload.connection_model import CONNECTIONS_PER_VC, virtual_connections
+from loadgen.workload.connection_model import connections_per_vc, virtual_connections
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 from tests.prove.processes import cpu_ns, figures, tree
 
@@ -77,8 +78,9 @@ def resident_kib() -> int:
 
 async def log_on(experiment: Experiment, first: int, many: int) -> list[OutlookClient]:
     """Users with all that a user has who has been there for a while."""
+    organisation = experiment.organisation
     clients = [
-        new_client(experiment.organisation.account(index), experiment.client_type, experiment.proxy)
+        new_client(organisation.account(index), experiment.client_type, experiment.proxy, organisation.inside)
         for index in range(first, first + many)
     ]
     for start in range(0, many, AT_ONCE):
@@ -128,7 +130,8 @@ async def hold(experiment: Experiment) -> Cost:
 async def hold_bare(experiment: Experiment) -> Cost:
     """As many connections, to the same server, of which nobody wants anything."""
     loop, proxy = asyncio.get_running_loop(), experiment.proxy
-    of_user = CONNECTIONS_PER_VC * sum(virtual_connections(experiment.client_type, starting=False).values())
+    client_type = experiment.client_type
+    of_user = connections_per_vc(client_type) * sum(virtual_connections(client_type, starting=False).values())
     ends = [
         await loop.create_connection(asyncio.Protocol, proxy.host, proxy.port)
         for _ in range(FIRST_USERS * of_user)

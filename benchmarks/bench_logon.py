@@ -1,4 +1,4 @@
-"""CPU of logging on, for every client type: all its connections, those of start-up too, until it may idle.
+"""CPU of logging on, for every client type over HTTP: all its connections, until it may idle.
 
 The mailbox is empty, and Outlook logs on to it again and again. The floor sends and receives the same bytes
 over as many connections; it needs no directory server, and no second process on the way to one.
@@ -14,6 +14,7 @@ from benchmarks.exchange import EventLoopClient, Exchange, Floor, floor, recorde
 from benchmarks.measuring import Meter, Subject, heading, in_turns, line
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.client_type import ClientType
+from loadgen.client.inside import Inside
 from loadgen.client.outlook import OutlookClient
 from loadgen.errors import PeerError
 from loadgen.workload import library
@@ -26,7 +27,12 @@ LOG_ONS = 4
 US_PER_MS = 1000.0
 
 
-def new_client(account: Account, client_type: ClientType, proxy: RpcProxy) -> OutlookClient:
+def new_client(
+    account: Account,
+    client_type: ClientType,
+    proxy: RpcProxy,
+    inside: Inside = Inside(),  # noqa: B008 - frozen
+) -> OutlookClient:
     """An Outlook that nobody listens to."""
 
     def lost(error: PeerError) -> None:
@@ -40,6 +46,7 @@ def new_client(account: Account, client_type: ClientType, proxy: RpcProxy) -> Ou
         probe=lambda _layer, _started_ns, _ended_ns: None,
         on_notify=lambda: None,
         on_lost=lost,
+        inside=inside,
     )
 
 
@@ -93,7 +100,9 @@ def main() -> None:
         mock = stack.enter_context(running_mock(folder))
         heading("logging on", "ms", "x floor")
         for name in library.built_in_names("client"):
-            compare(mock, library.read("client", name, ClientType))
+            client_type = library.read("client", name, ClientType)
+            if client_type.transport == "http":
+                compare(mock, client_type)
 
 
 if __name__ == "__main__":
