@@ -110,10 +110,11 @@ class Child:
         await self.stop()
 
     async def bring_up(self) -> None:
-        """Start it again; raises :class:`CannotListen`."""
+        """Start it again, unless somebody else has meanwhile; raises :class:`CannotListen`."""
         async with self._asking:
-            await self.start()
-            await self.started()
+            if not self.is_up:
+                await self.start()
+                await self.started()
 
     async def stop(self) -> None:
         """End it, gently if possible."""
