@@ -185,7 +185,7 @@ class ClientAccessServer(ConnectingServer, frozen=True):
 class ReverseProxyServer(ConnectingServer, frozen=True):
     """A 32-bit proxy in front of the client access servers, whose non-paged pool each connection takes of.
 
-    250 MB are enough for about 20,000 connections (facts.md C6); units are decimal.
+    250 MB are enough for about 20,000 connections (docs/limits.md); units are decimal.
     """
 
     nonpaged_pool_mb: Annotated[float, Meta(ge=0)] = 250.0

@@ -1,4 +1,4 @@
-"""``summary.json``: the typed form of what a run found (design section 2)."""
+"""``summary.json``: the typed form of what a run found (docs/results.md)."""
 
 from collections.abc import Mapping
 from typing import Final

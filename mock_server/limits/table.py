@@ -1,7 +1,7 @@
 """What ends real systems: limits as a topology sets them, how far each is used, and how often it was hit.
 
-A limit that is not set is off: it refuses nothing and reports nothing. Figures are those of facts.md, C6 and
-C8, to which the names of sources below refer.
+A limit that is not set is off: it refuses nothing and reports nothing. Figures are those of docs/limits.md,
+with their sources.
 """
 
 import math

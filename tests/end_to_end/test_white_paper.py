@@ -20,7 +20,7 @@ COLUMNS = (
     "public_store",
     "directory",
 )
-"""As in facts.md D1."""
+"""Those of the white paper's tables."""
 INSIDE = {
     "outlook2003-online": (0, 0, 0, 1, 0, 1, 1, 1),
     "outlook2003-cached": (0, 0, 0, 1, 0, 1, 1, 1),
