@@ -26,9 +26,6 @@ from loadgen.wire.rop import oxcfxics_upload as ics
 from loadgen.wire.rop import oxcnotif, oxcstor
 from loadgen.wire.rop.oxomsg import RopGetTransportFolderRequest, RopGetTransportFolderResponse
 
-_STORE_EVENTS: Final = 0x00FE
-"""Everything that RopRegisterNotification offers but tables, as Outlook asks for."""
-
 _ROUNDS: Final = 3
 """How often a copy is brought up to date before a difference counts: mail may still be coming."""
 
@@ -187,7 +184,7 @@ class CachedMailbox:
         batch = RopBatch()
         logon, notify = batch.use(self._logon.handle), batch.reserve()
         batch.add(RopGetTransportFolderRequest(0, logon))
-        batch.add(oxcnotif.RopRegisterNotificationRequest(0, logon, notify, _STORE_EVENTS))
+        batch.add(oxcnotif.RopRegisterNotificationRequest(0, logon, notify, oxcnotif.STORE_EVENTS))
         results = await self.store.run(batch)
         self._transport_folder = results.one(RopGetTransportFolderResponse).folder_id
         self._notify = results.handles[notify]

@@ -67,8 +67,6 @@ _ATTACHMENT_COLUMNS = (
 )
 _COUNTS = 3
 """Mail may come between news and count, hardly ever this often."""
-_STORE_EVENTS = 0x00FE
-"""Everything that RopRegisterNotification offers but tables, as Outlook asks for."""
 
 
 class Mailbox:
@@ -187,7 +185,7 @@ class Mailbox:
         batch.add(oxcfold.RopOpenFolderRequest(0, logon, inbox, self._folders[oxcstor.INBOX]))
         batch.add(oxcprpt.RopGetPropertiesSpecificRequest(0, inbox, 0, 1, _INBOX_PROPERTIES))
         batch.add(oxcfold.RopOpenFolderRequest(0, logon, deleted_items, self._folders[oxcstor.DELETED_ITEMS]))
-        batch.add(oxcnotif.RopRegisterNotificationRequest(0, logon, notify, _STORE_EVENTS))
+        batch.add(oxcnotif.RopRegisterNotificationRequest(0, logon, notify, oxcnotif.STORE_EVENTS))
         handles = (await self.store.run(batch)).handles
         self._inbox, self._deleted_items, self._notify = (
             handles[inbox],

@@ -23,6 +23,9 @@ TABLE_MODIFIED: Final = 0x0100
 EXTENDED: Final = 0x0400
 """NotificationTypes, and the kind of an event."""
 
+STORE_EVENTS: Final = 0x00FE
+"""All NotificationTypes but those of tables and extended ones, as Outlook asks for of a whole store."""
+
 TABLE_CHANGED: Final = 1
 TABLE_ROW_ADDED: Final = 3
 TABLE_ROW_DELETED: Final = 4
