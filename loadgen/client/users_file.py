@@ -103,7 +103,7 @@ def parse(text: str, source: str, password: str | None = None) -> UsersFile:
         problems += (Problem(line, problem) for problem in found)
         if account is None:
             continue
-        for name in sorted({_log_on_name(account).lower(), account.smtp.lower()}):
+        for name in sorted({account.credentials.name.lower(), account.smtp.lower()}):
             first = known.setdefault(name, line)
             if first != line:
                 problems.append(Problem(line, f"{name} stands in line {first} already"))
@@ -170,10 +170,6 @@ def _row(account: Account) -> dict[str, str]:
         "dn": account.legacy_dn,
         "display_name": account.display_name,
     }
-
-
-def _log_on_name(account: Account) -> str:
-    return f"{account.domain}\\{account.user}" if account.domain else account.user
 
 
 def _check_columns(columns: Sequence[str], source: str) -> None:
