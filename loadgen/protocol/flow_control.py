@@ -1,9 +1,9 @@
 """Both ends of a receive window ([MS-RPCH] 3.2.1.1.4): RPC PDUs alone count, with all their bytes."""
 
 from loadgen.errors import RemoteProtocolError
+from loadgen.protocol.association import MAX_FRAGMENT
 
 _MASK = 0xFFFFFFFF  # BytesReceived wraps
-_LARGEST_FRAGMENT = 5840
 
 
 class SendWindow:
@@ -49,7 +49,7 @@ class ReceiveWindow:
         self.advertised = size
         self.received = 0
         # Half of a small window may have no room for a fragment, and the sender would wait for ever.
-        self._enough = max(size // 2, _LARGEST_FRAGMENT + 1)
+        self._enough = max(size // 2, MAX_FRAGMENT + 1)
 
     def take(self, size: int) -> bool:
         """A PDU was received; true if it is time to acknowledge ``received`` and offer all of ``size``."""
