@@ -22,6 +22,7 @@ from loadgen.cli.keyboard import by_keys
 from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
+from loadgen.engine.endpoint import ask_beforehand
 from loadgen.engine.run import run as run_campaign
 from loadgen.report import text
 from loadgen.report.junit import cases_of, write_junit
@@ -72,6 +73,7 @@ def run(
     population = populate(chosen)
     started_s = time.monotonic()
     exports = Exports.parse(metrics, otlp)
+    ask_beforehand(target, chosen)
     with progress_display(chosen.name, manner=manner) as display, exporting(exports, display.say) as meter:
         finished = asyncio.run(
             run_campaign(

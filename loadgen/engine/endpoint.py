@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from ipaddress import ip_address
 from itertools import repeat
 from pathlib import Path
@@ -53,6 +54,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     dialect: Dialect
     dialect_reason: str
     inside: Inside = Inside()
+
+
+def is_real(target: str) -> bool:
+    """Whether a target's name is the address of a real RPC proxy."""
+    return target.lower().startswith(("https://", "http://"))
+
+
+def ask_beforehand(target: str, campaign: Campaign) -> None:
+    """Has the password typed that a run will need: under a live display nobody would see the question.
+
+    Raises :class:`~loadgen.errors.ProfileError` as :func:`require_password` does.
+    """
+    if is_real(target) and campaign.users_pattern and not campaign.users_file:
+        _password_of_all()
 
 
 async def open_endpoint(url: str, campaign: Campaign, population: Population, say: Say) -> Endpoint:
@@ -207,15 +222,19 @@ def _read_accounts(campaign: Campaign, say: Say) -> tuple[Account, ...]:
         return found.accounts
     if campaign.users_pattern:
         mailboxes = users_file.expand(campaign.users_pattern, campaign.users_range or "")
-        return users_file.from_mailboxes(mailboxes, repeat(require_password("all accounts", "users_pattern")))
+        return users_file.from_mailboxes(mailboxes, repeat(_password_of_all()))
     raise ProfileError(
         "users_file: a real target needs accounts: give users_file (see 'loadgen users make'), or "
         "users_pattern and users_range"
     )
 
 
+def _password_of_all() -> str:
+    return require_password("all accounts", "users_pattern")
+
+
 def require_password(whose: str, key: str) -> str:
-    """The password in the environment, or else the one that is typed.
+    """The password in the environment, or else the one that is typed, once.
 
     Raises :class:`~loadgen.errors.ProfileError` about ``key`` if nobody is there to type.
     """
@@ -224,7 +243,12 @@ def require_password(whose: str, key: str) -> str:
         return known
     if not sys.stdin.isatty():
         raise ProfileError(f"{key}: there is no password: set {PASSWORD_VARIABLE}")
-    return getpass.getpass(f"Password of {whose}: ")
+    return _typed(f"Password of {whose}: ")
+
+
+@cache
+def _typed(question: str) -> str:
+    return getpass.getpass(question)
 
 
 def refuse_credentials(url: str) -> None:

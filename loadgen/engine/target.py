@@ -17,7 +17,13 @@ from loadgen.client.account_source import AccountSource
 from loadgen.client.dialect import Dialect
 from loadgen.client.inside import Inside
 from loadgen.client.organisation import Organisation
-from loadgen.engine.endpoint import count_accounts, open_endpoint, refuse_credentials, require_permission
+from loadgen.engine.endpoint import (
+    count_accounts,
+    is_real,
+    open_endpoint,
+    refuse_credentials,
+    require_permission,
+)
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.limits import AskLimits, MockLimits
@@ -76,7 +82,7 @@ async def open_target(
     for the reason why it ends, which is the error's. Raises :class:`~loadgen.errors.ProfileError` or
     :class:`~loadgen.errors.TransportError`.
     """
-    if text.lower().startswith(("https://", "http://")):
+    if is_real(text):
         endpoint = await open_endpoint(text, campaign, population, say)
         yield Target(name=text, **msgspec.structs.asdict(endpoint))
         return
@@ -112,7 +118,7 @@ async def accounts_at_hand(text: str, campaign: Campaign) -> int | None:
 
     Raises :class:`~loadgen.errors.ProfileError` or :class:`~loadgen.errors.TransportError`.
     """
-    if text.lower().startswith(("https://", "http://")):
+    if is_real(text):
         return None if campaign.share_accounts else count_accounts(campaign)
     kind, separator, url = text.partition("=")
     refuse_credentials(text)

@@ -8,8 +8,14 @@ from msgspec.structs import replace
 from loadgen.client.autodiscover import Discovery
 from loadgen.client.client_type import ClientType
 from loadgen.client.inside import Inside
-from loadgen.engine import discovery
-from loadgen.engine.endpoint import open_endpoint, require_permission, sharing_warnings
+from loadgen.engine import discovery, endpoint
+from loadgen.engine.endpoint import (
+    accounts_of,
+    ask_beforehand,
+    open_endpoint,
+    require_permission,
+    sharing_warnings,
+)
 from loadgen.errors import ProfileError, TransportError, Unauthorized, WrongAnswer
 from loadgen.wire.autodiscover import MailboxSettings
 from loadgen.workload import library
@@ -142,6 +148,40 @@ async def test_what_nobody_knows_is_named(users_file, population_of, finds, keys
     with pytest.raises(ProfileError) as caught:
         await open_endpoint(URL, campaign, population_of(1), print)
     assert str(caught.value).startswith(problem)
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """What somebody at a terminal was asked for."""
+    asked = []
+    monkeypatch.delenv("LOADGEN_PASSWORD", raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda question: asked.append(question) or "typed")
+    endpoint._typed.cache_clear()
+    yield asked
+    endpoint._typed.cache_clear()
+
+
+def test_a_password_is_asked_for_once_and_beforehand(typed, population_of):
+    campaign = Campaign(users_pattern="u{index}@x.org", users_range="0-4")
+    ask_beforehand("HTTPS://mail.example.test", campaign)
+    assert typed == ["Password of all accounts: "]
+    accounts = accounts_of(campaign, population_of(5), print)
+    assert [account.password for account in accounts] == ["typed"] * 5
+    assert len(typed) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "keys"),
+    [
+        ("mock", {"users_pattern": "u{index}@x.org"}),
+        ("https://mail.example.test", {"users_file": "users.csv"}),
+        ("https://mail.example.test", {"users_file": "users.csv", "users_pattern": "u{index}@x.org"}),
+    ],
+)
+def test_who_needs_no_password_is_not_asked(typed, target, keys):
+    ask_beforehand(target, Campaign(**keys))
+    assert typed == []
 
 
 @pytest.mark.parametrize(
