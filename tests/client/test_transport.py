@@ -13,6 +13,7 @@ import uvloop
 
 from loadgen.client.account import Account, Credentials, RpcProxy
 from loadgen.client.transport import ConnectionOptions, VirtualConnection, open_virtual_connection
+from loadgen.client.transport.sockets import reason
 from loadgen.client.transport.virtual_connection import _host
 from loadgen.errors import (
     BindRefused,
@@ -375,6 +376,18 @@ async def test_nobody_listens():
         port = reserved.getsockname()[1]
         with pytest.raises(TransportError, match=rf"^{ADDRESS}:{port} \(MBX1:6001\): Connection refused$"):
             await open_virtual_connection(RpcProxy(ADDRESS, port), "MBX1", 6001, [INTERFACE], CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    ("error", "meant"),
+    [
+        (OSError(111, "Connect call failed ('192.0.2.1', 80)"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (OSError("no address"), "no address"),
+    ],
+)
+def test_what_is_said_of_a_failure(error, meant):
+    assert reason(error) == meant
 
 
 async def test_a_source_address_that_is_not_ours():

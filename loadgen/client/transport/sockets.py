@@ -112,7 +112,7 @@ def _prepare(sock: socket.socket, source: str | None) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What the kernel means, where asyncio says it in words of its own."""
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
+    """What the kernel or the resolver means, where asyncio says it in words of its own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return (os.strerror(error.errno) if error.errno > 0 else error.strerror) or str(error)
     return str(error)
