@@ -2,6 +2,7 @@
 
 A PDU is one fragment: cutting stubs into fragments and joining them is the association's business. Encoders
 derive every length and count. Decoders take exactly one PDU and raise :class:`~loadgen.errors.WireError`.
+``flags`` are pfc_flags, and ``auth`` is the verifier behind the body, if there is one.
 
 What users of PDUs need of :mod:`loadgen.wire.pdu_header` and :mod:`loadgen.wire.presentation` is here too.
 """
@@ -119,7 +120,11 @@ _COUNT = Struct("<Bxxx")
 
 
 class _Proposal(msgspec.Struct, frozen=True, gc=False):
-    """What bind and alter_context have in common."""
+    """What bind and alter_context have in common.
+
+    ``max_xmit_frag`` and ``max_recv_frag`` are the longest PDUs in bytes that the client would send and can
+    take. ``assoc_group_id`` 0 asks for a group of its own.
+    """
 
     ptype: ClassVar[int]
     call_id: int
@@ -132,7 +137,7 @@ class _Proposal(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The offer in a whole PDU."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         xmit, recv, group = reader.unpack(_BIND, "max_xmit_frag")
         (count,) = reader.unpack(_COUNT, "n_context_elem")
@@ -141,7 +146,7 @@ class _Proposal(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, xmit, recv, group, contexts, flags, auth)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         writer = Writer()
         writer.pack(_BIND, self.max_xmit_frag, self.max_recv_frag, self.assoc_group_id)
         writer.pack(_COUNT, len(self.contexts))
@@ -165,8 +170,10 @@ class AlterContext(_Proposal, frozen=True, gc=False):
 class _Agreement(msgspec.Struct, frozen=True, gc=False):
     """What bind_ack and alter_context_resp have in common.
 
-    ``secondary_address`` is the endpoint with its NUL, or nothing. ``trailer`` is what a server appends
-    though auth_length is 0 (Gromox: an empty sec_trailer); it means nothing.
+    Of the longest PDUs in bytes ``max_xmit_frag`` is what the server sends, ``max_recv_frag`` what it takes.
+    ``results`` answer the contexts in their order. ``secondary_address`` is the endpoint with its NUL, or
+    nothing. ``trailer`` is what a server appends though auth_length is 0 (Gromox: an empty sec_trailer); it
+    means nothing.
     """
 
     ptype: ClassVar[int]
@@ -182,7 +189,7 @@ class _Agreement(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The agreement in a whole PDU."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         xmit, recv, group = reader.unpack(_BIND, "max_xmit_frag")
         address = reader.take(reader.u16("sec_addr length"), "sec_addr")
@@ -192,7 +199,7 @@ class _Agreement(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, xmit, recv, group, address, results, flags, auth, reader.rest())
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         writer = Writer()
         writer.pack(_BIND, self.max_xmit_frag, self.max_recv_frag, self.assoc_group_id)
         writer.u16(len(self.secondary_address))
@@ -218,8 +225,9 @@ class AlterContextResponse(_Agreement, frozen=True, gc=False):
 
 
 class BindNak(msgspec.Struct, frozen=True, gc=False):
-    """bind_nak ([C706] 12.6.4.5, [MS-RPCE] 2.2.2.9).
+    """bind_nak ([C706] 12.6.4.5, [MS-RPCE] 2.2.2.9): the association is refused.
 
+    ``reason`` is provider_reject_reason, ``versions`` the protocol versions (major, minor) of the server;
     ``extended_error`` is the signature and the error information that may follow the versions.
     """
 
@@ -232,7 +240,7 @@ class BindNak(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU; the padding after the versions may be missing."""
+        """The refusal in a whole PDU; the padding after the versions may be missing."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         if auth is not None:
             raise WireError("auth_length", 10, "a bind_nak has no verifier")
@@ -242,7 +250,7 @@ class BindNak(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, reason, versions, flags, reader.rest())
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         writer = Writer()
         writer.u16(self.reason)
         writer.u8(len(self.versions))
@@ -264,7 +272,7 @@ class Auth3(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The leg in a whole PDU."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         if auth is None:
             raise WireError("auth_length", 10, "0, and the verifier is all that an auth3 is for")
@@ -273,15 +281,16 @@ class Auth3(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, auth, flags, filler)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         return close_pdu(self.ptype, self.flags, self.call_id, self.filler, self.auth)
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """request ([C706] 12.6.4.9).
+    """request ([C706] 12.6.4.9): a call of the method ``opnum``, or a part of it.
 
-    ``alloc_hint`` is the stub size of this and all following fragments; None means that of this one, in both
-    directions. The flag OBJECT_UUID follows from ``object_uuid``.
+    ``context_id`` is that of a presentation context. ``alloc_hint`` is the stub size of this and all
+    following fragments; None means that of this one, in both directions. The flag OBJECT_UUID follows from
+    ``object_uuid``.
     """
 
     ptype: ClassVar[int] = PduType.REQUEST
@@ -296,7 +305,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The request in a whole PDU."""
         if len(pdu) < CALL_HEADER_SIZE:
             raise header_error(pdu, PduType.REQUEST, CALL_HEADER_SIZE)
         version, ptype, flags, drep, size, auth_length, call_id, hint, context_id, opnum = _CALL.unpack_from(
@@ -318,7 +327,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, context_id, opnum, pdu[start:end], flags, stub_hint, object_uuid, auth)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         flags, tail, auth_length = self.flags, self.stub, 0
         hint = len(tail) if self.alloc_hint is None else self.alloc_hint
         if self.object_uuid is not None:
@@ -333,7 +342,10 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """response ([C706] 12.6.4.10); ``alloc_hint`` as in :class:`Request`."""
+    """response ([C706] 12.6.4.10): what a call returned, or a part of it.
+
+    ``alloc_hint`` as in :class:`Request`; ``cancel_count`` is how many cancels the server has seen.
+    """
 
     ptype: ClassVar[int] = PduType.RESPONSE
     call_id: int
@@ -346,7 +358,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The response in a whole PDU."""
         if len(pdu) < CALL_HEADER_SIZE:
             raise header_error(pdu, PduType.RESPONSE, CALL_HEADER_SIZE)
         version, ptype, flags, drep, size, auth_length, call_id, hint, context_id, count = _CALL.unpack_from(
@@ -359,7 +371,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, context_id, pdu[CALL_HEADER_SIZE:end], flags, stub_hint, count & 0xFF, auth)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         tail, auth_length = self.stub, 0
         hint = len(tail) if self.alloc_hint is None else self.alloc_hint
         if self.auth is not None:
@@ -371,9 +383,10 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
-    """fault ([C706] 12.6.4.7, [MS-RPCE] 2.2.2.8).
+    """fault ([C706] 12.6.4.7, [MS-RPCE] 2.2.2.8): a call ended without an answer, for the reason ``status``.
 
-    ``alloc_hint`` None means the size of the PDU without verifier, which is what Windows says.
+    ``extended_error`` is the error information that may stand behind. ``alloc_hint`` None means the size of
+    the PDU without verifier, which is what Windows says.
     """
 
     ptype: ClassVar[int] = PduType.FAULT
@@ -388,7 +401,7 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The fault in a whole PDU."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         hint, context_id, cancel_count, _, status, _ = reader.unpack(_FAULT, "fault")
         error = reader.rest()
@@ -396,7 +409,7 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
         return cls(call_id, context_id, status, flags, fault_hint, cancel_count, error, auth)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         error = self.extended_error
         hint = HEADER_SIZE + _FAULT.size + len(error) if self.alloc_hint is None else self.alloc_hint
         body = _FAULT.pack(hint, self.context_id, self.cancel_count, bool(error), self.status, 0) + error
@@ -413,13 +426,13 @@ class _Bare(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, pdu: bytes) -> Self:
-        """A whole PDU."""
+        """The message in a whole PDU."""
         flags, call_id, reader, auth = open_pdu(pdu, cls.ptype)
         reader.expect_end(cls.__name__)
         return cls(call_id, flags, auth)
 
     def encode(self) -> bytes:
-        """A whole PDU."""
+        """The whole PDU."""
         return close_pdu(self.ptype, self.flags, self.call_id, b"", self.auth)
 
 
