@@ -23,63 +23,108 @@ target_option: Final = click.option(
     help="mock, mock=URL of a running 'loadgen mock', or https://HOST[:PORT] of a real RPC proxy.",
 )
 
-_KEYS: Final[Mapping[str, str]] = {
-    "duration": "Length of the measured phase; default: one simulated day.",
-    "warmup": "Length of the warm-up before it.",
-    "day": "Length of the simulated day.",
-    "speed": "How many times faster than real time the day runs.",
-    "ramp": "Time in which all users log on.",
-    "startup-hold": "How long a user holds the connections that only starting needs.",
-    "hold": "How long to hold idle connections after the measured phase.",
-    "seed": "Seed of the schedule.",
-    "workers": "Worker processes; default: as many as the machine and the users call for.",
-    "out": "Folder in which the run's own folder is made.",
-    "topology": "Of which servers the mock consists: a built-in name or a TOML file.",
-    "limit-set": "What servers' performance counters have to keep to: a built-in name or a TOML file.",
-    "limit-scale": "What all limits of the topology are multiplied by.",
-    "users-file": "CSV file of a real target's accounts; see 'loadgen users'.",
-    "users-pattern": "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …",
-    "users-range": "… and the numbers to put in, such as 0-499; the password is LOADGEN_PASSWORD or asked.",
-    "share-accounts": "true: several users may log on with one account.",
-    "ca-file": "PEM file of the certificate authorities to trust, instead of this machine's.",
-    "tls-insecure": "true: take any certificate; whoever is on the way can read all passwords.",
-    "client-certificate": "PEM file with a certificate to show to the target.",
-    "client-key": "PEM file with its key, if that is in another one.",
-    "dialect": "How a real target wants to be talked to; default: by the version that it tells.",
-    "autodiscover": "Where to ask for what accounts lack: target, domain, off, or an address.",
-    "rpc-server": "Server behind the RPC proxy to ask for referral and directory.",
-    "mailbox-server": "Server of all mailboxes that accounts and Autodiscover say nothing of.",
-    "public-folder-server": "Server of the public folders likewise.",
-    "authorised": "true: whoever runs the target has agreed to this load; needed for all but this machine.",
-    "logons-per-s": "Users who log on in a second, at most.",
-    "sends-per-s": "Messages sent in a second, at most; beyond that arrivals are skipped and counted.",
-    "counters-url": "Prometheus metrics to read once an interval into timeseries.csv.",
-    "retry-refused": "How often a user who could not log on tries again.",
-    "retry-refused-after": "How long such a user waits each time.",
-    "session-length": "Simulated time after which users log off and on again; 0s for never.",
-    "unfinished-per-user": "Operations waiting and running, per user, beyond which arrivals are skipped.",
-    "invalid-lag": "Generator's lag (p99) beyond which the run is INVALID.",
-    "invalid-busy": "Share of ten seconds that a loop may be busy before the run is INVALID.",
-    "invalid-use": "Share of descriptors or source ports in use beyond which the run is INVALID.",
+_KEYS: Final[Mapping[str, tuple[str, str]]] = {
+    "duration": ("TIME", "Length of the measured phase, such as 90s or 1h30m; default: one simulated day."),
+    "warmup": ("TIME", "Length of the warm-up before it."),
+    "day": ("TIME", "Length of the simulated day."),
+    "speed": ("NUMBER", "How many times faster than real time the day runs."),
+    "ramp": ("TIME", "Time in which all users log on."),
+    "startup-hold": ("TIME", "How long a user holds the connections that only starting needs."),
+    "hold": ("TIME", "How long to hold idle connections after the measured phase."),
+    "seed": ("INTEGER", "Seed of the schedule."),
+    "workers": ("INTEGER", "Worker processes; default: as many as the machine and the users call for."),
+    "out": ("FOLDER", "Folder in which the run's own folder is made."),
+    "topology": ("NAME|FILE", "Of which servers the mock, or the plan, consists: built in, or a TOML file."),
+    "limit-set": (
+        "NAME|FILE",
+        "What servers' performance counters have to keep to: built in ('loadgen profiles list limits'), or a "
+        "TOML file.",
+    ),
+    "limit-scale": ("NUMBER", "What all limits of the topology are multiplied by."),
+    "users-file": ("FILE", "CSV file of a real target's accounts; see 'loadgen users'."),
+    "users-pattern": (
+        "PATTERN",
+        "Addresses of its accounts instead, such as 'user{index:05d}@example.org' …",
+    ),
+    "users-range": (
+        "FIRST-LAST",
+        "… and the numbers to put in, such as 0-499; the password is LOADGEN_PASSWORD or asked.",
+    ),
+    "share-accounts": ("true|false", "Whether several users may log on with one account."),
+    "ca-file": ("FILE", "PEM file of the certificate authorities to trust, instead of this machine's."),
+    "tls-insecure": (
+        "true|false",
+        "Whether to take any certificate; whoever is on the way can then read all passwords.",
+    ),
+    "client-certificate": ("FILE", "PEM file with a certificate to show to the target."),
+    "client-key": ("FILE", "PEM file with its key, if that is in another one."),
+    "dialect": (
+        "NAME|FILE",
+        "How a real target wants to be talked to ('loadgen profiles list dialect'); default: by the version "
+        "that it tells.",
+    ),
+    "autodiscover": (
+        "URL|WORD",
+        "Where to ask for what accounts lack: an address, or target, domain (of the mailbox), off.",
+    ),
+    "rpc-server": ("SERVER", "Server behind the RPC proxy to ask for referral and directory."),
+    "mailbox-server": ("SERVER", "Server of all mailboxes that accounts and Autodiscover say nothing of."),
+    "public-folder-server": ("SERVER", "Server of all public folders of which they say nothing."),
+    "authorised": (
+        "true|false",
+        "Whether whoever runs the target has agreed to this load; true is needed for all but this machine.",
+    ),
+    "logons-per-s": ("NUMBER", "Users who log on in a second, at most."),
+    "sends-per-s": (
+        "NUMBER",
+        "Messages sent in a second, at most; beyond that arrivals are skipped and counted.",
+    ),
+    "counters-url": ("URL", "Prometheus metrics to read once an interval into timeseries.csv."),
+    "retry-refused": ("INTEGER", "How often a user who could not log on tries again."),
+    "retry-refused-after": ("TIME", "How long such a user waits each time."),
+    "session-length": ("TIME", "Simulated time after which users log off and on again; 0s for never."),
+    "unfinished-per-user": (
+        "NUMBER",
+        "Operations waiting and running, per user, beyond which arrivals are skipped.",
+    ),
+    "invalid-lag": ("TIME", "Generator's lag (p99) beyond which the run is INVALID."),
+    "invalid-busy": (
+        "SHARE",
+        "Share of ten seconds, such as 0.85, that a worker may be busy before the run is INVALID.",
+    ),
+    "invalid-use": ("SHARE", "Share of descriptors or source ports in use beyond which the run is INVALID."),
 }
-_LIST_KEYS: Final[Mapping[str, str]] = {
-    "threshold": "What has to hold at the end, such as 'users.refused == 0'; may be repeated.",
-    "abort-on": "A threshold that ends the run as soon as an interval breaks it; may be repeated.",
-    "set": "Change one key of the topology, such as 'http.framing=chunked'; may be repeated.",
-    "resolve": "Address of the target, NAME=ADDRESS, instead of the DNS's; may be repeated.",
-    "counters": "A metric of --counters-url to keep; may be repeated; default: a short list.",
-    "source-ip": "Address, or range A-B, to connect from; may be repeated.",
+_LIST_KEYS: Final[Mapping[str, tuple[str, str]]] = {
+    "threshold": (
+        "THRESHOLD",
+        "What has to hold at the end, such as 'users.refused == 0'; may be repeated.",
+    ),
+    "abort-on": (
+        "THRESHOLD",
+        "What ends the run as soon as it does not hold for an interval; may be repeated.",
+    ),
+    "set": ("KEY=VALUE", "Change one key of the topology, such as 'http.framing=chunked'; may be repeated."),
+    "resolve": ("NAME=ADDRESS", "Address of the target, instead of the DNS's; may be repeated."),
+    "counters": ("METRIC", "A metric of --counters-url to keep; may be repeated; default: a short list."),
+    "source-ip": ("ADDRESS", "Address, or range A-B, to connect from; may be repeated."),
 }
 _CHOICE_KEYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "shape": (("uniform", "peak", "closed"), "Shape of the day."),
+    "shape": (
+        ("uniform", "peak", "closed"),
+        "When messages are due: evenly over the day, with an hour of twice as many, or each once the last "
+        "is sent.",
+    ),
     "auth": (
         ("basic", "ntlm", "negotiate", "anonymous", "auto"),
         "How users authenticate to the web server; auto: by the strongest scheme that it offers.",
     ),
-    "rpc-security": (("none", "connect", "integrity", "privacy"), "Security of the calls themselves."),
-    "rpc-mechanism": (("ntlm", "negotiate"), "What it is proven with."),
+    "rpc-security": (
+        ("none", "connect", "integrity", "privacy"),
+        "Security of the RPC calls themselves, within HTTP.",
+    ),
+    "rpc-mechanism": (("ntlm", "negotiate"), "How users prove for --rpc-security who they are."),
     "tls-minimum": (("1.0", "1.1", "1.2", "1.3"), "The oldest version of TLS to speak."),
-    "startup": (("on", "off"), "Whether users start up, or just are."),
+    "startup": (("on", "off"), "Whether users open the connections, too, that Outlook needs only to start."),
     "cleanup": (
         ("on", "off"),
         "Whether the run's mail is removed at log off; default: on, but for a mock.",
@@ -101,8 +146,13 @@ def population_options(command: Command) -> Command:
         click.option(
             "--users", type=click.IntRange(min=1), help="Users, all of one --client type and --profile."
         ),
-        click.option("--client", help=f"Client type; default: {DEFAULT_CLIENT}."),
-        click.option("--profile", help=f"Message profile; default: {DEFAULT_PROFILE}."),
+        click.option(
+            "--client", help=f"Client type ('loadgen profiles list client'); default: {DEFAULT_CLIENT}."
+        ),
+        click.option(
+            "--profile",
+            help=f"Message profile ('loadgen profiles list message'); default: {DEFAULT_PROFILE}.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -153,8 +203,11 @@ def _options(only: Collection[str] | None, but: Collection[str]) -> list[Callabl
         return ((key, value) for key, value in keys.items() if key in (only or keys) and key not in but)
 
     return [
-        *(click.option(*_spellings(key), help=text) for key, text in wanted(_KEYS)),
-        *(click.option(*_spellings(key), multiple=True, help=text) for key, text in wanted(_LIST_KEYS)),
+        *(click.option(*_spellings(key), metavar=form, help=text) for key, (form, text) in wanted(_KEYS)),
+        *(
+            click.option(*_spellings(key), metavar=form, multiple=True, help=text)
+            for key, (form, text) in wanted(_LIST_KEYS)
+        ),
         *(
             click.option(*_spellings(key), type=click.Choice(choices), help=text)
             for key, (choices, text) in wanted(_CHOICE_KEYS)
