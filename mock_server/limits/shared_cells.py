@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_CELL: Final = 8
 _ROOM: Final = 1 << 16
 
 

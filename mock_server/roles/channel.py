@@ -192,9 +192,9 @@ class _Channel:
             return
         self._state = state
         self._set_timer()
-        if state is ProxyState.CONNECTING and self._access.manners.one_process:
+        if self._role.wants_server and self._access.manners.one_process:
             self._join_inner()
-        elif state is ProxyState.CONNECTING:
+        elif self._role.wants_server:
             self._connecting = self._loop.create_task(self._connect())
         elif state is ProxyState.CLOSED:
             self._end()

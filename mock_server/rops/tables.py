@@ -10,11 +10,9 @@ from mock_server.mailboxes.folder import Folder, StoreEvent
 from mock_server.mailboxes.message import Message
 from mock_server.mailboxes.object_store import COPIED, CREATED, DELETED, MODIFIED, MOVED
 from mock_server.mailboxes.session import MOST_ROW_NOTIFICATIONS, ServerObject, Session
-from mock_server.mailboxes.table_view import ROW_ADDED, ROW_DELETED, ROW_MODIFIED, Row, RowChange, TableView
+from mock_server.mailboxes.table_view import ROW_DELETED, Row, RowChange, TableView
 from mock_server.rops.messages import MessageObject
 from mock_server.rops.objects import FolderObject
-
-_ROW_EVENTS = (ROW_ADDED, ROW_MODIFIED, ROW_DELETED)
 
 
 class TableObject(ServerObject):

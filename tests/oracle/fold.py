@@ -96,10 +96,6 @@ class Conversation:
     pdus: list[CapturedPdu] = field(default_factory=list)
     streams: list[int] = field(default_factory=list)
 
-    def sent_by(self, *, client: bool) -> list[bytes]:
-        """The PDUs of one direction, in order."""
-        return [pdu.data for pdu in self.pdus if pdu.from_client is client]
-
 
 def read_capture(capture: Path, ports: Collection[int] = ()) -> list[Connection]:
     """The TCP connections in a pcap or pcapng file, but for those that were open when it began.
