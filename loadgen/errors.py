@@ -60,6 +60,10 @@ class TransportError(PeerError):
     outcome = "unreachable"
 
 
+class NameNotFound(TransportError):
+    """A server's name has no address, as far as this machine can find out."""
+
+
 class TlsFailed(PeerError):
     """No TLS with the server; the text says why, and what its certificate says if that is the reason."""
 

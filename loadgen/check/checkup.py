@@ -4,10 +4,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from loadgen.check.inside_firewall import InsideOpener
 from loadgen.check.journal import Journal
 from loadgen.check.network import look_up, reach, try_tls
 from loadgen.check.opening import Opener
-from loadgen.check.result import STEPS, Result
+from loadgen.check.result import Result, Service, opening_steps, steps_of
 from loadgen.check.services import (
     OpenMailbox,
     WrongServer,
@@ -22,11 +23,13 @@ from loadgen.check.services import (
 )
 from loadgen.check.sight import Sight
 from loadgen.check.subject import Subject
+from loadgen.check.through_proxy import ProxyOpener
 from loadgen.client.account import RpcProxy
 from loadgen.client.autodiscover import Autodiscover, Discovery
 from loadgen.client.dialect import Dialect, Evidence, tell_dialect
 from loadgen.client.http_fetch import HttpFetch
-from loadgen.client.transport import VirtualConnection
+from loadgen.client.inside import Inside
+from loadgen.client.transport import RpcConnection
 from loadgen.errors import PeerError, RemoteProtocolError
 from loadgen.protocol.http_authentication import candidates
 from loadgen.trace.tracer import Tracer
@@ -34,8 +37,6 @@ from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.workload import library
 
 MOST_REDIRECTS: Final = 3
-_RPC_STEPS: Final = tuple(STEPS)[tuple(STEPS).index("http") :]
-_STORE: Final = (emsmdb.INTERFACE, emsmdb.ASYNC_INTERFACE)
 
 
 async def check(subject: Subject, tracer: Tracer) -> Result:
@@ -59,12 +60,17 @@ class _Checkup:
         )
         self._subject = replace(subject, options=options)
         self._account = subject.account
+        self._client = subject.client
         self._tracer = tracer
         self._sight = Sight()
         tracer.listeners.append(self._sight.listen)
         tried = tuple(candidate.name.lower() for candidate in candidates(options.auth))
-        self._journal = Journal(tried, tracer)
+        self._journal = Journal(steps_of(subject.client.transport), tried, tracer)
         self._dialect = Dialect()
+        known = self._client.transport == "tcp" and self._account.is_complete
+        self._autodiscover = "off" if known else subject.autodiscover
+        notifies = self._client.notification == "asynchronous"
+        self._store = emsmdb.INTERFACE, *((emsmdb.ASYNC_INTERFACE,) if notifies else ())
         self._sent_to = ""
         """Where the store that was asked last says that the mailbox is."""
 
@@ -81,6 +87,7 @@ class _Checkup:
             target=self._subject.target,
             user=self._account.credentials.name,
             mailbox=self._account.smtp,
+            client=self._client.name,
             passed=not any(step.outcome == "failed" for step in steps),
             steps=steps,
             seen=seen,
@@ -88,25 +95,48 @@ class _Checkup:
 
     async def take(self) -> None:
         """All steps, the ones that the network allows."""
-        proxy = await self._reach()
-        await self._discover(proxy)
-        if proxy is None:
-            self._journal.skipped(_RPC_STEPS, "the web server cannot be reached")
+        opener = await (self._through_proxy() if self._client.transport == "http" else self._inside())
+        if opener is None:
+            self._journal.skipped(steps_of("http"), "the web server cannot be reached")
             return
-        proxy = replace(proxy, path=self._dialect.path)
-        opener = Opener(replace(self._subject, account=self._account), proxy, self._journal)
-        server = self._account.home_server or self._subject.rpc_server or self._subject.host
-        self._sight.schemes_offered = await opener.offered(server, self._dialect.ports.referral)
+        server = self._server
         directory_server = await self._refer(opener, server)
         await self._look_in_directory(opener, directory_server)
         await self._open_mailbox(opener, server)
         await self._open_public_folders(opener)
         await opener.finish()
 
+    @property
+    def _server(self) -> str:
+        """The mailbox server, as far as it is known."""
+        return self._account.home_server or self._subject.rpc_server or self._subject.host
+
+    async def _through_proxy(self) -> Opener | None:
+        """The way over HTTP, if the web server can be reached."""
+        proxy = await self._reach()
+        await self._discover(proxy)
+        if proxy is None:
+            return None
+        proxy, ports = replace(proxy, path=self._dialect.path), self._dialect.ports
+        opener = ProxyOpener(replace(self._subject, account=self._account), proxy, ports, self._journal)
+        self._sight.schemes_offered = await opener.offered(self._server)
+        return opener
+
+    async def _inside(self) -> Opener:
+        """The way over TCP, for which the web server has to be there only if the account is not complete."""
+        proxy = await self._reach() if self._autodiscover == "target" else None
+        self._journal.skipped(("dns", "tcp", "tls"), "the web server is not asked")
+        await self._discover(proxy)
+        subject = replace(self._subject, account=self._account)
+        ports = subject.tcp_ports or self._dialect.tcp
+        return InsideOpener(subject, Inside(ports, subject.server_addresses), self._journal)
+
     async def _reach(self) -> RpcProxy | None:
         """The target, if it can be talked to."""
         journal, subject = self._journal, self._subject
-        addresses = await journal.run("dns", look_up(subject))
+        addresses = await journal.run(
+            "dns", look_up(subject.host, subject.port, subject.addresses, subject.timeout_s)
+        )
         if not addresses:
             journal.skipped(("tcp", "tls"), f"{subject.host} has no address")
             return None
@@ -126,9 +156,10 @@ class _Checkup:
     async def _discover(self, proxy: RpcProxy | None) -> None:
         """Completes the account, and decides how the server is to be talked to."""
         subject, journal = self._subject, self._journal
-        where, version = subject.autodiscover, (0, 0, 0)
+        where, version = self._autodiscover, (0, 0, 0)
         if where == "off":
-            journal.skipped(("autodiscover",), "switched off")
+            why = "switched off" if subject.autodiscover == "off" else "the account is complete without it"
+            journal.skipped(("autodiscover",), why)
         elif where == "target" and proxy is None:
             journal.skipped(("autodiscover",), "the web server cannot be reached")
         else:
@@ -161,7 +192,10 @@ class _Checkup:
 
     async def _refer(self, opener: Opener, server: str) -> str:
         """Whom to ask about the directory; without an answer the same server."""
-        connection = await opener.open("referral", server, self._dialect.ports.referral, (rfr.INTERFACE,))
+        if not self._asks_directory:
+            self._skip("referral", ("referral",), f"{self._client.name} asks no directory")
+            return server
+        connection = await opener.open("referral", server, (rfr.INTERFACE,))
         if connection is None:
             self._journal.skipped(("referral",), "no connection to the referral service")
             return server
@@ -171,15 +205,27 @@ class _Checkup:
         return await self._journal.run("referral", ask_referral(connection, self._account)) or server
 
     async def _look_in_directory(self, opener: Opener, server: str) -> None:
-        connection = await opener.open("directory", server, self._dialect.ports.directory, (nspi.INTERFACE,))
+        if not self._asks_directory:
+            self._skip("directory", ("directory",), f"{self._client.name} asks no directory")
+            return
+        connection = await opener.open("directory", server, (nspi.INTERFACE,))
         if connection is None:
             self._journal.skipped(("directory",), "no connection to the directory")
             return
         completed = await self._journal.run("directory", look_in_directory(connection, self._account))
         self._account = completed or self._account
 
+    @property
+    def _asks_directory(self) -> bool:
+        """Whether the client type does, or nobody else tells the DN."""
+        return bool(self._client.connections.directory) or not self._account.legacy_dn
+
+    def _skip(self, service: Service, work: tuple[str, ...], why: str) -> None:
+        """Nobody needs the service."""
+        self._journal.skipped((*opening_steps(service, self._client.transport), *work), why)
+
     async def _open_mailbox(self, opener: Opener, server: str) -> None:
-        connection = await opener.open("store", server, self._dialect.ports.store, _STORE)
+        connection = await opener.open("store", server, self._store)
         if connection is None:
             self._journal.skipped(("mailbox", "inbox"), "no connection to the mailbox store")
             return
@@ -196,8 +242,8 @@ class _Checkup:
         await self._journal.run("inbox", count_inbox(mailbox))
         await leave(mailbox)
 
-    async def _log_on(self, connection: VirtualConnection, server: str) -> tuple[OpenMailbox, str]:
-        store, self._sight.server_version = await connect_store(connection, self._account)
+    async def _log_on(self, connection: RpcConnection, server: str) -> tuple[OpenMailbox, str]:
+        store, self._sight.server_version = await connect_store(connection, self._account, self._client)
         self._sent_to = ""
         try:
             mailbox = await log_on(store, self._account, server)
@@ -215,7 +261,7 @@ class _Checkup:
                 way.append(server)
                 if server in way[:-1] or len(way) > MOST_REDIRECTS:
                     raise RemoteProtocolError(f"the mailbox redirects in a circle: {', '.join(way)}")
-                connection = await opener.open_quietly(server, self._dialect.ports.store, _STORE)
+                connection = await opener.open_quietly("store", server, self._store)
                 try:
                     mailbox, _ = await self._log_on(connection, server)
                 except WrongServer:
@@ -226,20 +272,23 @@ class _Checkup:
             return None
 
     async def _open_public_folders(self, opener: Opener) -> None:
-        steps = ("rts_public_folders", "bind_public_folders", "public_folders")
-        account = self._account
+        account, why = self._account, ""
         if not self._dialect.public_folders:
-            self._journal.skipped(steps, f"dialect {self._dialect.name} has no store for them")
-            return
-        if not account.public_server or not account.legacy_dn:
-            self._journal.skipped(steps, "the account has no public folder server")
+            why = f"dialect {self._dialect.name} has no store for them"
+        elif not self._client.connections.public_folder:
+            why = f"{self._client.name} does not open them"
+        elif not account.public_server or not account.legacy_dn:
+            why = "the account has no public folder server"
+        if why:
+            self._skip("public_folders", ("public_folders",), why)
             return
         server = server_name(account.public_server)
-        connection = await opener.open("public_folders", server, self._dialect.ports.store, _STORE)
+        connection = await opener.open("public_folders", server, self._store)
         if connection is None:
-            self._journal.skipped(steps, "no connection to the public folder store")
+            self._journal.skipped(("public_folders",), "no connection to the public folder store")
             return
-        await self._journal.run("public_folders", open_public_folders(connection, account))
+        work = open_public_folders(connection, account, self._client)
+        await self._journal.run("public_folders", work)
 
 
 def _http_detail(used: str, offered: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from loadgen.check.finding import Finding
 from loadgen.check.known_failures import known
-from loadgen.check.result import STEPS, Step
+from loadgen.check.result import Step
 from loadgen.errors import PeerError
 from loadgen.trace.tracer import Tracer
 
@@ -14,9 +14,10 @@ T = TypeVar("T")
 
 
 class Journal:
-    """Times steps, and looks failures up in the table of known ones."""
+    """Times the steps of ``names``, and looks failures up in the table of known ones."""
 
-    def __init__(self, tried: tuple[str, ...], tracer: Tracer) -> None:
+    def __init__(self, names: tuple[str, ...], tried: tuple[str, ...], tracer: Tracer) -> None:
+        self._names = names
         self._tried = tried
         self._tracer = tracer
         self._steps: dict[str, Step] = {}
@@ -25,7 +26,8 @@ class Journal:
     def steps(self) -> tuple[Step, ...]:
         """All steps in their order; those that nobody spoke of are skipped."""
         return tuple(
-            self._steps.get(name) or Step(name=name, outcome="skipped", detail="not tried") for name in STEPS
+            self._steps.get(name) or Step(name=name, outcome="skipped", detail="not tried")
+            for name in self._names
         )
 
     async def run(self, name: str, work: Awaitable[tuple[T, str]]) -> T | None:

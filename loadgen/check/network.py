@@ -7,32 +7,33 @@ from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from loadgen.check.subject import Subject
 from loadgen.client.account import RpcProxy
 from loadgen.client.transport.sockets import connect
 from loadgen.client.transport.tls import look_at_tls
-from loadgen.errors import PeerError, TransportError
+from loadgen.errors import NameNotFound, PeerError
 
 
-async def look_up(subject: Subject) -> tuple[tuple[str, ...], str]:
-    """The target's addresses."""
-    if subject.addresses:
-        return subject.addresses, f"{', '.join(subject.addresses)} (given)"
+async def look_up(
+    host: str, port: int, given: tuple[str, ...], timeout_s: float
+) -> tuple[tuple[str, ...], str]:
+    """The addresses of a machine: those given, or else the ones that its name has."""
+    if given:
+        return given, f"{host} is {', '.join(given)} (given)"
     try:
-        ip_address(subject.host)
+        ip_address(host)
     except ValueError:
         pass
     else:
-        return (subject.host,), f"{subject.host} is an address already"
+        return (host,), f"{host} is an address already"
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(subject.timeout_s):
-            found = await loop.getaddrinfo(subject.host, subject.port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(timeout_s):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error) or "no answer in time"
-        raise TransportError(f"{subject.host}: {why}") from None
+        raise NameNotFound(f"{host}: {why}") from None
     addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-    return addresses, f"{subject.host} is {', '.join(addresses)}"
+    return addresses, f"{host} is {', '.join(addresses)}"
 
 
 async def reach(proxy: RpcProxy, timeout_s: float) -> tuple[tuple[str, ...], str]:

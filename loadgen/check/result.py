@@ -4,9 +4,27 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from loadgen.client.client_type import Transport
+
 SCHEMA: Final = 1
 
 Outcome: TypeAlias = Literal["passed", "failed", "skipped"]
+
+Service: TypeAlias = Literal["referral", "directory", "store", "public_folders"]
+"""Whom a connection is opened to."""
+
+
+def _opening(service: Service, title: str) -> dict[str, str]:
+    """The steps of opening a connection, over whatever way."""
+    return {
+        f"dns_{service}": f"name, {title}",
+        f"mapper_{service}": f"mapper, {title}",
+        f"map_{service}": f"endpoint, {title}",
+        f"tcp_{service}": f"TCP, {title}",
+        f"rts_{service}": f"RTS, {title}",
+        f"bind_{service}": f"bind, {title}",
+    }
+
 
 STEPS: Final[dict[str, str]] = {
     "dns": "name",
@@ -14,21 +32,35 @@ STEPS: Final[dict[str, str]] = {
     "tls": "TLS",
     "autodiscover": "Autodiscover",
     "http": "HTTP authentication",
-    "rts_referral": "RTS, referral",
-    "bind_referral": "bind, referral",
+    **_opening("referral", "referral"),
     "referral": "referral",
-    "rts_directory": "RTS, directory",
-    "bind_directory": "bind, directory",
+    **_opening("directory", "directory"),
     "directory": "directory",
-    "rts_store": "RTS, mailbox",
-    "bind_store": "bind, mailbox",
+    **_opening("store", "mailbox"),
     "mailbox": "mailbox logon",
     "inbox": "Inbox",
-    "rts_public_folders": "RTS, public folders",
-    "bind_public_folders": "bind, public folders",
+    **_opening("public_folders", "public folders"),
     "public_folders": "public folders",
 }
 """All steps in their order, and what people call them."""
+
+_ONLY: Final[dict[Transport, tuple[str, ...]]] = {
+    "http": ("http", "rts_"),
+    "tcp": ("dns_", "mapper_", "map_", "tcp_"),
+}
+"""How those steps begin that only one way has."""
+
+
+def steps_of(transport: Transport) -> tuple[str, ...]:
+    """The steps of clients that go this way, in their order."""
+    others = tuple(begin for way, begins in _ONLY.items() if way != transport for begin in begins)
+    return tuple(name for name in STEPS if not name.startswith(others))
+
+
+def opening_steps(service: Service, transport: Transport) -> tuple[str, ...]:
+    """Those that open a connection to a service."""
+    of_service = _opening(service, "")
+    return tuple(name for name in steps_of(transport) if name in of_service)
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -70,6 +102,8 @@ class Result(Struct, frozen=True, kw_only=True):
     target: str
     user: str
     mailbox: str
+    client: str
+    """The client type."""
     passed: bool
     steps: tuple[Step, ...]
     seen: Seen

@@ -108,7 +108,8 @@ RPC_FAILURES: Final = (
         fault(0x5, 0x80070005),
         "The server faults the call with access denied: its user is not known, or calls are to be protected "
         "better.",
-        "Check the password; try --rpc-security privacy, or none; Gromox wants HTTP Basic if RPC has NTLM.",
+        "Check the password; try --rpc-security privacy (over TCP nothing else says who calls), or none; "
+        "Gromox wants HTTP Basic if RPC has NTLM.",
         "[MS-RPCE] 3.3.1.5.2, ERROR_ACCESS_DENIED; [G] DCE/RPC, recorded in rpc-badpassword",
     ),
     KnownFailure(

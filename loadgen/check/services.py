@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from loadgen.client.account import Account
+from loadgen.client.client_type import ClientType
 from loadgen.client.identity import about_client
 from loadgen.client.public_folders import PublicFolders
 from loadgen.client.referral import refer
@@ -22,8 +23,6 @@ from loadgen.wire.emsmdb import version_from_words
 from loadgen.wire.nspi import constants
 from loadgen.wire.rop import oxcfold, oxcprpt, oxcstor
 
-CLIENT_VERSION: Final = (12, 6550, 5003)
-"""Outlook 2007 SP2, whom every server knows."""
 _OWN: Final = (p.PidTagDisplayName, p.PidTagEmailAddress, p.PidTagSmtpAddress)
 _OPEN_FLAGS: Final = (
     oxcstor.HOME_LOGON | oxcstor.TAKE_OWNERSHIP | oxcstor.NO_MAIL | oxcstor.USE_PER_MDB_REPLICA_IDS
@@ -82,10 +81,12 @@ async def look_in_directory(connection: RpcConnection, account: Account) -> tupl
     return completed, f"{display_name}, {dn}"
 
 
-async def connect_store(connection: RpcConnection, account: Account) -> tuple[StoreSession, str]:
+async def connect_store(
+    connection: RpcConnection, account: Account, client: ClientType
+) -> tuple[StoreSession, str]:
     """A session with a store, and the version that it tells."""
-    session = EmsmdbSession(account.legacy_dn, CLIENT_VERSION)
-    response = await connection.call(session.connect(*about_client(account)))
+    session = EmsmdbSession(account.legacy_dn, client.version_words)
+    response = await connection.call(session.connect(*about_client(account, client.mode)))
     session.take_connected(response)
     version = ".".join(map(str, version_from_words(response.server_version)))
     return StoreSession(connection, session), version
@@ -124,11 +125,13 @@ async def leave(mailbox: OpenMailbox) -> None:
         await mailbox.store.disconnect()
 
 
-async def open_public_folders(connection: RpcConnection, account: Account) -> tuple[str, str]:
+async def open_public_folders(
+    connection: RpcConnection, account: Account, client: ClientType
+) -> tuple[str, str]:
     """Logs on to the public folder store and lists what is at its top."""
-    store = StoreSession(connection, EmsmdbSession(account.legacy_dn, CLIENT_VERSION))
+    store = StoreSession(connection, EmsmdbSession(account.legacy_dn, client.version_words))
     folders = PublicFolders(account, store, StreamReader(chained=False), time)
-    await folders.log_on(*about_client(account))
+    await folders.log_on(*about_client(account, client.mode))
     await store.disconnect()
     return account.public_server, f"the public folders of {account.public_server}"
 

@@ -32,6 +32,7 @@ def show(result: Result, console: Console) -> None:
         detail = Text(step.detail, style=style)
         table.add_row(_MARKS[step.outcome], Text(STEPS[step.name], style=style), milliseconds, detail)
     console.print(table)
+    console.print(Text(f"client type: {result.client}"))
     for line in _seen_lines(result.seen):
         console.print(Text(line), width=WIDTH)
     failure = result.first_failure

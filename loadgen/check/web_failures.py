@@ -10,6 +10,7 @@ from typing import Final
 from loadgen.check.finding import Finding, KnownFailure, http, in_steps, rpc_error, text
 from loadgen.errors import (
     HttpRefused,
+    NameNotFound,
     RemoteProtocolError,
     TimedOut,
     TlsFailed,
@@ -39,8 +40,8 @@ def _offers_none_of_ours(finding: Finding) -> bool:
 WEB_FAILURES: Final = (
     KnownFailure(
         "name_not_found",
-        in_steps(TransportError, "dns"),
-        "The name of the target has no address in the DNS that this machine asks.",
+        lambda finding: isinstance(finding.error, NameNotFound),
+        "The name of the target, or of a server, has no address in the DNS that this machine asks.",
         "Correct the name, or give the address yourself with --resolve NAME=ADDRESS.",
         "getaddrinfo(3)",
     ),

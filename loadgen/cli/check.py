@@ -10,7 +10,7 @@ from rich.console import Console
 from loadgen.check.checkup import check as take_check
 from loadgen.check.result import Result
 from loadgen.check.text import show
-from loadgen.cli.campaign_options import campaign_options
+from loadgen.cli.campaign_options import DEFAULT_CLIENT, DEFAULT_PROFILE, campaign_options
 from loadgen.cli.debug import debug_option
 from loadgen.cli.output import print_json, reader_may_leave
 from loadgen.engine.checking import open_subject
@@ -18,7 +18,7 @@ from loadgen.engine.security import INSECURE
 from loadgen.measure.threshold import EXIT_UNREACHABLE
 from loadgen.trace.files import writing
 from loadgen.trace.tracer import Tracer
-from loadgen.workload.campaign import Campaign, with_options
+from loadgen.workload.campaign import Campaign, Group, with_options
 
 _KEYS: Final = (
     "users-file",
@@ -44,6 +44,7 @@ Examples:
   loadgen check mock
   loadgen check https://mail.example.org --user alice@example.org
   loadgen check https://mail.example.org --users-file users.csv --auth basic --trace first.trace
+  loadgen check mock --client outlook2007-cached
 """
 _PATH: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -54,6 +55,7 @@ _PATH: Final = click.Path(path_type=Path, dir_okay=False)
     "--user", default="", help="Address, or DOMAIN\\name; the password is LOADGEN_PASSWORD, or asked."
 )
 @click.option("--mailbox", default="", help="Address of the mailbox, if the user's name is none.")
+@click.option("--client", default=DEFAULT_CLIENT, show_default=True, help="Client type; it decides the way.")
 @campaign_options(only=_KEYS)
 @click.option("--trace", type=_PATH, help="Write all that is said, readable; as a capture to FILE.pcap.")
 @click.option("--trace-pcap", "--trace_pcap", type=_PATH, help="Write the capture there instead.")
@@ -66,6 +68,7 @@ def check(
     target: str,
     user: str,
     mailbox: str,
+    client: str,
     trace: Path | None,
     trace_pcap: Path | None,
     as_json: bool,
@@ -77,7 +80,8 @@ def check(
     usage.
     """
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    campaign = with_options(Campaign(auth="auto"), given)
+    groups = (Group(users=1, client=client, profile=DEFAULT_PROFILE),)
+    campaign = with_options(Campaign(auth="auto", groups=groups), given)
     if campaign.tls_insecure:
         click.secho(INSECURE, fg="red", bold=True, err=True)
     result = asyncio.run(_check(target, campaign, user, mailbox, trace, trace_pcap))

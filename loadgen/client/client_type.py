@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from loadgen.protocol.emsmdb_session import Transfer
+from loadgen.wire.auxiliary import CACHED, CLASSIC_ONLINE
 
 PerDay = Annotated[int, Meta(ge=0, le=100_000)]
 Transport: TypeAlias = Literal["http", "tcp"]
@@ -100,6 +101,11 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("public_folder needs connections.public_folder to be at least 1")
         if max(self.version_words) > 0x7FFF:
             raise ValueError(f"version {self.version!r}: each number must be below 32,768")
+
+    @property
+    def mode(self) -> int:
+        """What it says of itself, ``ClientMode`` of AUX_PERF_CLIENTINFO ([MS-OXCRPC] 2.2.2.2.4)."""
+        return CLASSIC_ONLINE if self.cached is None else CACHED
 
     @property
     def version_words(self) -> tuple[int, int, int]:

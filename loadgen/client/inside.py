@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from loadgen.errors import TransportError
+from loadgen.errors import NameNotFound, TransportError
 from loadgen.wire import epm
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -67,5 +67,5 @@ async def _looked_up(name: str, port: int) -> tuple[str, ...]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # a name that cannot be one is no matter of the resolver
-        raise TransportError(f"{name}: {getattr(error, 'strerror', error)}") from None
+        raise NameNotFound(f"{name}: {getattr(error, 'strerror', error)}") from None
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -11,15 +11,15 @@ from msgspec.structs import replace
 from loadgen.check.subject import Subject
 from loadgen.client import users_file
 from loadgen.client.account import Account
+from loadgen.client.client_type import ClientType
 from loadgen.client.users_file import PASSWORD_VARIABLE
-from loadgen.engine.endpoint import given_addresses, parts_of, require_password
+from loadgen.engine.endpoint import given_addresses, parts_of, require_password, resolved
 from loadgen.engine.security import connection_options, secured, tls_settings
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
-from loadgen.workload.campaign import Campaign, Group, Population, groups_of
+from loadgen.workload.campaign import Campaign, Population, groups_of
 
 _MOCK_USERS: Final = 20
-_CLIENT: Final = "outlook2007-online-anywhere"
 
 
 @asynccontextmanager
@@ -28,33 +28,36 @@ async def open_subject(
 ) -> AsyncIterator[Subject]:
     """What is to be checked: ``user``, or the first of the campaign's users file, at ``target``.
 
-    Raises :class:`~loadgen.errors.ProfileError`, for a mock also
-    :class:`~loadgen.errors.TransportError`.
+    The campaign's one group says with which client type. Raises :class:`~loadgen.errors.ProfileError`, for a
+    mock also :class:`~loadgen.errors.TransportError`.
     """
+    (group,) = groups_of(campaign)
     if target.lower().startswith(("https://", "http://")):
         host, port, tls = parts_of(target)
+        inside = group.client.transport == "tcp"
         yield Subject(
             target=target,
             host=host,
             port=port,
             tls=tls,
             account=_with_servers(_account(campaign, user, mailbox, say), campaign),
+            client=group.client,
             options=connection_options(campaign),
             tls_settings=tls_settings(campaign),
-            addresses=given_addresses(host, campaign.resolve),
+            addresses=given_addresses(host, campaign.resolve, needed=not inside),
             dialect=campaign.dialect or "",
             autodiscover=campaign.autodiscover,
             rpc_server=campaign.rpc_server or "",
+            server_addresses=resolved(campaign.resolve),
         )
         return
-    one = Group(users=_MOCK_USERS if target == "mock" else 1, client=_CLIENT, profile="medium")
-    population = Population(groups_of(Campaign(groups=(one,))))
+    population = Population((replace(group, users=_MOCK_USERS if target == "mock" else 1),))
     # One user's log-on is no load, so nobody has to have agreed to it.
     async with open_target(target, replace(campaign, authorised=True), population, say) as opened:
-        yield _mock_subject(opened, campaign, user or mailbox)
+        yield _mock_subject(opened, campaign, group.client, user or mailbox)
 
 
-def _mock_subject(target: Target, campaign: Campaign, user: str) -> Subject:
+def _mock_subject(target: Target, campaign: Campaign, client: ClientType, user: str) -> Subject:
     proxy = secured(target.proxies[0], campaign)
     account = _known_account(target, user) if user else target.accounts.account(0)
     password = os.environ.get(PASSWORD_VARIABLE)
@@ -64,10 +67,13 @@ def _mock_subject(target: Target, campaign: Campaign, user: str) -> Subject:
         port=proxy.port,
         tls=proxy.tls,
         account=account if password is None else replace(account, password=password),
+        client=client,
         options=connection_options(campaign),
         tls_settings=proxy.tls_settings,
         dialect=campaign.dialect or target.dialect.name,
         autodiscover=campaign.autodiscover,
+        server_addresses=target.inside.addresses,
+        tcp_ports=target.inside.ports,
     )
 
 

@@ -282,10 +282,13 @@ async def _addresses(host: str, port: int, given: Mapping[str, tuple[str, ...]])
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def given_addresses(host: str, resolve: Sequence[str]) -> tuple[str, ...]:
-    """The addresses that ``resolve`` gives the target; () if it says nothing at all."""
+def given_addresses(host: str, resolve: Sequence[str], *, needed: bool = True) -> tuple[str, ...]:
+    """The addresses that ``resolve`` gives the target; () if it says nothing.
+
+    Raises :class:`~loadgen.errors.ProfileError` if they are ``needed``, and it says something of others only.
+    """
     given = resolved(resolve)
-    if given and host not in given:
+    if given and needed and host not in given:
         raise ProfileError(f"resolve: no address for {host}, which is the target")
     return given.get(host, ())
 

@@ -10,8 +10,10 @@ from loadgen.check.checkup import check
 from loadgen.check.result import Result
 from loadgen.check.subject import Subject
 from loadgen.client.account import Account
+from loadgen.client.client_type import ClientType
 from loadgen.client.transport import ConnectionOptions
 from loadgen.trace.tracer import Tracer
+from loadgen.workload import library
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
@@ -30,6 +32,10 @@ ACCOUNT = Account(
 )
 
 
+def client_type(name: str) -> ClientType:
+    return library.read("client", name, ClientType)
+
+
 def subject(port: int, **changes: Any) -> Subject:
     given = {
         "target": f"http://{ADDRESS}:{port}",
@@ -37,6 +43,7 @@ def subject(port: int, **changes: Any) -> Subject:
         "port": port,
         "tls": False,
         "account": ACCOUNT,
+        "client": client_type("outlook2007-online-anywhere"),
         "options": ConnectionOptions(),
         "dialect": "unknown",
         "autodiscover": "off",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from loadgen.check import checkup
 from loadgen.check.checkup import check
-from loadgen.check.result import STEPS
+from loadgen.check.result import steps_of
 from loadgen.check.services import WrongServer
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.transport import ConnectionOptions
@@ -33,7 +33,7 @@ def outcomes(result) -> dict[str, str]:
 async def test_a_name_without_address_ends_it():
     result = await check(subject(80, host="nobody.invalid"), Tracer())
     assert failures(result) == {"dns": "name_not_found"}
-    assert [*outcomes(result)] == [*STEPS]
+    assert [*outcomes(result)] == [*steps_of("http")]
     assert not result.passed
 
 
@@ -189,11 +189,11 @@ class Doors:
     def __init__(self) -> None:
         self.opened = []
 
-    async def open(self, service, server, port, interfaces):
+    async def open(self, service, server, interfaces):
         self.opened.append(server)
         return server
 
-    async def open_quietly(self, server, port, interfaces):
+    async def open_quietly(self, service, server, interfaces):
         self.opened.append(server)
         return server
 
@@ -206,7 +206,7 @@ class Doors:
     ],
 )
 async def test_servers_that_send_one_round_are_named(monkeypatch, sends, opened):
-    async def connect_store(connection, account):
+    async def connect_store(connection, account, client):
         return connection, "8.1.240.6"
 
     async def log_on(store, account, server):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from loadgen.check.known_failures import KNOWN_FAILURES
-from loadgen.check.result import STEPS, Result, Seen, Step
+from loadgen.check.result import Result, Seen, Step, steps_of
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "check.md").read_text(encoding="utf-8")
 
@@ -18,7 +18,10 @@ def rows(section):
 
 
 def test_steps():
-    assert [row[0].strip("`") for row in rows("Steps")] == [*STEPS]
+    over_http, over_tcp = steps_of("http"), steps_of("tcp")
+    assert [row[0].strip("`") for row in rows("Steps")] == [*over_http]
+    instead = [name for row in rows("RPC over TCP") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(instead) == sorted(set(over_tcp) - set(over_http))
 
 
 def test_known_failures():

@@ -9,6 +9,7 @@ from loadgen.errors import (
     ConnectionLost,
     HttpRefused,
     MapiError,
+    NameNotFound,
     RemoteProtocolError,
     RpcFault,
     TimedOut,
@@ -28,7 +29,22 @@ def refused(reason: str) -> HttpRefused:
 
 
 CASES = {
-    "name_not_found": [("dns", TransportError("mail.example.org: Name or service not known"))],
+    "mapper_refused": [("mapper_store", TransportError("MBX1:135: Connection refused"))],
+    "mapper_timeout": [("mapper_store", TimedOut("MBX1:135: no TCP connection within 15 s"))],
+    "endpoint_not_registered": [
+        ("map_store", BindRefused("MBX1:135: the endpoint mapper has no port for a4f1db00-ca47"))
+    ],
+    "no_endpoint_mapper": [
+        ("map_store", BindRefused("MBX1:135: the interface is not supported")),
+        ("map_store", ConnectionLost("MBX1:135: the server closed the connection")),
+        ("map_store", WireError("rpc_vers", 0, "72")),
+    ],
+    "endpoint_refused": [("tcp_directory", TransportError("GC1:6104: Connection refused"))],
+    "endpoint_timeout": [("tcp_directory", TimedOut("GC1:6104: no TCP connection within 15 s"))],
+    "name_not_found": [
+        ("dns", NameNotFound("mail.example.org: Name or service not known")),
+        ("dns_directory", NameNotFound("gc1.example.org: Name or service not known")),
+    ],
     "refused": [("tcp", TransportError("mail:443: Connection refused"))],
     "unreachable": [("tcp", TransportError("mail:443: No route to host"))],
     "tcp_timeout": [("tcp", TimedOut("mail:443: no TCP connection within 15 s"))],

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from loadgen.check.checkup import check as take_check
-from loadgen.check.result import STEPS
+from loadgen.check.result import steps_of
 from loadgen.check.subject import Subject
+from loadgen.client.client_type import ClientType
 from loadgen.client.transport import ConnectionOptions
 from loadgen.trace.tracer import Tracer
+from loadgen.workload import library
 from tests.end_to_end.mock_organisation import running_mock
 from tests.oracle.tshark import needs_tshark
 
@@ -67,7 +69,7 @@ def passed(result):
 
 def test_all_is_well(mock):
     result = result_of(running(mock))
-    assert passed(result) == [name for name in STEPS if name != "tls"]
+    assert passed(result) == [name for name in steps_of("http") if name != "tls"]
     assert result["seen"]["schemes_offered"] == ["Negotiate", "NTLM", "Basic"]
     assert result["seen"]["framing"] == "Content-Length"
     assert result["seen"]["connection_timeout_ms"] == 120_000
@@ -217,6 +219,7 @@ async def test_an_answer_that_was_changed_on_the_way(mock, level):
             port=port,
             tls=False,
             account=mock.account(0),
+            client=library.read("client", "outlook2007-online-anywhere", ClientType),
             options=ConnectionOptions(rpc_security=level),
             dialect="mock",
             autodiscover="off",

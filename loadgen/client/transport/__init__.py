@@ -8,7 +8,9 @@ touches: when woken it looks whether anything is due.
 from loadgen.client.transport.connection import ConnectionOptions, Probe, RpcConnection
 from loadgen.client.transport.tcp_connection import (
     TcpConnection,
+    mapped_port,
     open_mapped_connection,
+    open_mapper,
     open_service,
     open_tcp_connection,
 )
@@ -20,7 +22,9 @@ __all__ = [
     "RpcConnection",
     "TcpConnection",
     "VirtualConnection",
+    "mapped_port",
     "open_mapped_connection",
+    "open_mapper",
     "open_service",
     "open_tcp_connection",
     "open_virtual_connection",

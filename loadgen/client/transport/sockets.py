@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Final, Protocol
 
-from loadgen.errors import TimedOut, TransportError
+from loadgen.errors import NameNotFound, TimedOut, TransportError
 
 _TURNS: Final = count()
 # Of Linux, not in the socket module: connect chooses the port, so only the pair of addresses must be unique.
@@ -55,7 +55,8 @@ async def connect(peer: Destination, many: int, what: str, timeout_s: float) -> 
                     failure = error
     except TimeoutError:
         raise TimedOut(f"{what}: no TCP connection within {timeout_s:g} s") from None
-    raise TransportError(f"{what}: {reason(failure)}")
+    kind = NameNotFound if isinstance(failure, socket.gaierror) else TransportError
+    raise kind(f"{what}: {reason(failure)}")
 
 
 async def _connect_to_host(host: str, port: int, source: str | None, many: int) -> list[socket.socket]:

@@ -162,13 +162,13 @@ async def open_mapped_connection(
 ) -> TcpConnection:
     """As :func:`open_tcp_connection`, to the port that the server's endpoint mapper tells.
 
-    The mapper is asked without security, on a connection that is closed again and whose bytes count with the
-    other's. Raises :class:`BindRefused`, too, if nobody serves the first of ``interfaces`` there.
+    The mapper is asked on a connection that is closed again and whose bytes count with the other's. Raises
+    :class:`BindRefused`, too, if nobody serves the first of ``interfaces`` there.
     """
     started_ns = monotonic_ns()
-    asked = await open_tcp_connection(mapper, (epm.INTERFACE,), credentials, _without_security(options))
+    asked = await open_mapper(mapper, credentials, options)
     try:
-        port = await _mapped_port(asked, mapper, interfaces[0])
+        port = await mapped_port(asked, mapper, interfaces[0])
     finally:
         await asked.close()
     if probe is not None:
@@ -180,8 +180,20 @@ async def open_mapped_connection(
     return connection
 
 
-async def _mapped_port(asked: TcpConnection, mapper: TcpServer, interface: SyntaxId) -> int:
-    """The port of an interface; the address beside it is that of the server, as seen by itself."""
+async def open_mapper(
+    mapper: TcpServer, credentials: Credentials, options: ConnectionOptions, probe: Probe | None = None
+) -> TcpConnection:
+    """Connect to an endpoint mapper, which is asked without security; raises as open_tcp_connection does."""
+    if options.rpc_security != "none":
+        options = replace(options, rpc_security="none")
+    return await open_tcp_connection(mapper, (epm.INTERFACE,), credentials, options, probe)
+
+
+async def mapped_port(asked: TcpConnection, mapper: TcpServer, interface: SyntaxId) -> int:
+    """The port of an interface; the address beside it is that of the server, as seen by itself.
+
+    Raises :class:`BindRefused` if it has none, or what the call raises.
+    """
     request = epm.EptMapRequest(epm.Tower.of_tcp(interface), _ASKED_TOWERS, _NO_OBJECT)
     answer = await asked.call(request)
     for tower in answer.towers:
@@ -190,6 +202,3 @@ async def _mapped_port(asked: TcpConnection, mapper: TcpServer, interface: Synta
     name = UUID(bytes_le=interface.uuid)
     raise BindRefused(f"{mapper.host}:{mapper.port}: the endpoint mapper has no port for {name}")
 
-
-def _without_security(options: ConnectionOptions) -> ConnectionOptions:
-    return options if options.rpc_security == "none" else replace(options, rpc_security="none")
