@@ -10,7 +10,7 @@ from rich.text import Text
 
 from loadgen.capacity.found import Capacity
 from loadgen.client.client_type import ClientType
-from loadgen.measure.threshold import EXIT_PASS
+from loadgen.measure.threshold import EXIT_INTERRUPTED, EXIT_PASS
 from loadgen.report.layout import NO_FIGURE, FirstThatFits, output_console, plain, table, titled
 from loadgen.report.text import COLUMN_TITLES
 from loadgen.workload.connection_model import virtual_connections
@@ -77,15 +77,26 @@ def row_of(client: ClientType, capacity: Capacity, folder: str) -> GapRow:
     )
 
 
-def gap_of(campaign: str, topology: str, limit_scale: float | None, rows: Sequence[GapRow]) -> Gap:
-    """The searches side by side; the exit code is that of the first that found no answer."""
-    seen = {row.startup: row.users for row in rows if row.is_loadgens}
+def gap_of(
+    campaign: str,
+    topology: str,
+    limit_scale: float | None,
+    rows: Sequence[GapRow],
+    *,
+    is_interrupted: bool = False,
+) -> Gap:
+    """The searches side by side; the exit code is that of the first that found no answer.
+
+    ``is_interrupted``: there were to be more.
+    """
+    seen = {row.startup: row.users for row in rows if row.is_loadgens and _is_answer(row)}
+    code = next((row.exit_code for row in rows if row.exit_code != EXIT_PASS), EXIT_PASS)
     return Gap(
         campaign=campaign,
         topology=topology,
         limit_scale=limit_scale,
         rows=tuple(_with_overstatement(row, seen) for row in rows),
-        exit_code=next((row.exit_code for row in rows if row.exit_code != EXIT_PASS), EXIT_PASS),
+        exit_code=EXIT_INTERRUPTED if is_interrupted else code,
     )
 
 
@@ -108,9 +119,10 @@ def screen(gap: Gap) -> ConsoleRenderable:
 
 
 def sentences(gap: Gap) -> list[str]:
-    """What each real client type makes of LoadGen's figure."""
+    """What each real client type makes of LoadGen's figure, and whether that is all."""
     seen = {row.startup: row.users for row in gap.rows if row.is_loadgens}
-    return [
+    cut = ["Interrupted: what is missing was not measured."] if gap.exit_code == EXIT_INTERRUPTED else []
+    return cut + [
         f"{row.client}, {_when(row)}: {row.users:,} users fit where LoadGen finds room for "
         f"{seen[row.startup]:,}: it overstates {row.overstatement:.3g} times."
         for row in gap.rows
@@ -119,9 +131,14 @@ def sentences(gap: Gap) -> list[str]:
 
 
 def _with_overstatement(row: GapRow, seen: Mapping[bool, int]) -> GapRow:
-    if row.startup not in seen or not row.users:
+    if row.startup not in seen or not row.users or not _is_answer(row):
         return row
     return replace(row, overstatement=seen[row.startup] / row.users)
+
+
+def _is_answer(row: GapRow) -> bool:
+    """Whether this is how many fit: not where the search was cut short, or allowed no more."""
+    return row.exit_code == EXIT_PASS and row.stopped_by != "ceiling"
 
 
 def _table(found: Gap, gap: int = 2) -> ConsoleRenderable:

@@ -29,6 +29,7 @@ from loadgen.engine.capacity_run import Found, find_capacity
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import measure_gap
 from loadgen.errors import ProfileError
+from loadgen.measure.threshold import EXIT_FAIL, EXIT_PASS, EXIT_UNREACHABLE
 from loadgen.report.junit import verdict_case, write_junit
 from loadgen.workload.duration import Duration
 
@@ -134,7 +135,9 @@ def capacity(
 
 
 def _gap_verdict(found: Gap) -> tuple[str, tuple[str, ...]]:
-    return ("FAIL", (f"exit code {found.exit_code}",)) if found.exit_code else ("PASS", ())
+    code = found.exit_code
+    verdict = "PASS" if code == EXIT_PASS else "FAIL" if code in (EXIT_FAIL, EXIT_UNREACHABLE) else "INVALID"
+    return verdict, ((f"exit code {code}",) if code else ())
 
 
 def _plateau_s(text: str) -> float:

@@ -38,6 +38,8 @@ class Found(msgspec.Struct, frozen=True):
 
     capacity: Capacity
     folder: Path
+    is_interrupted: bool = False
+    """Whether somebody wants an end, be it when the answer was there already."""
 
 
 async def find_capacity(
@@ -84,7 +86,7 @@ async def find_capacity(
     plan = partial(compare, topology.name, first) if topology is not None else None
     capacity = _capacity(sized, population, aim, target, climbs[0], finished, plan)
     write_json(finished.folder / FILE, capacity)
-    return Found(capacity, finished.folder)
+    return Found(capacity, finished.folder, climbs[0].ending.interrupted)
 
 
 def with_users(campaign: Campaign, users: int) -> Campaign:

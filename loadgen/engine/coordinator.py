@@ -106,8 +106,8 @@ class Coordinator:
         """How the run ended, apart from what it measured; grows as it goes."""
 
     def interrupt(self) -> None:
-        """The first time ends the run in good order, the second time at once."""
-        if self.ending.interrupted and self._task is not None:
+        """The first time ends the run in good order, the second time at once; what is over stays as it is."""
+        if self.ending.interrupted and self._task is not None and not self._is_over:
             self._task.cancel()
         self._stop(interrupted=True)
 

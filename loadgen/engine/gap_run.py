@@ -1,22 +1,24 @@
 """Both views of one topology, measured: a search for each client type alone, LoadGen's first."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
 from loadgen.capacity.gap import Gap, GapRow, gap_of, is_loadgens, row_of
-from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE
+from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE, ClientType
 from loadgen.engine.capacity_run import find_capacity
 from loadgen.engine.climb import Aim
+from loadgen.engine.interrupts import interrupted_by
 from loadgen.engine.progress import Progress
-from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREACHABLE
+from loadgen.measure.threshold import EXIT_BUG, EXIT_UNREACHABLE
 from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
 
 LOADGENS_CLIENT: Final = "loadgen-2007-online"
 """Stands for LoadGen where a campaign has none of its types: they all open the same."""
 _FEWEST: Final = RECIPIENTS_PER_MESSAGE + 1
-_ENDS_ALL: Final = (EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREACHABLE)
+_ENDS_ALL: Final = (EXIT_BUG, EXIT_UNREACHABLE)
 
 
 async def measure_gap(
@@ -31,24 +33,50 @@ async def measure_gap(
     """How many users of each client type of the campaign fit, and how many of LoadGen's.
 
     Users only hold their connections. With ``startup = on`` everything is measured twice: steady, and with
-    what only starting needs. Errors are those of :func:`~loadgen.engine.capacity_run.find_capacity`.
+    what only starting needs. An interrupt ends it, with what has been found by then. Errors are those of
+    :func:`~loadgen.engine.capacity_run.find_capacity`.
     """
     aim = msgspec.structs.replace(aim, hold_only=True)
     rows: list[GapRow] = []
+    is_interrupted, task = False, asyncio.current_task()
+
+    def interrupt() -> None:
+        """While no search is under way that would end in good order."""
+        nonlocal is_interrupted
+        is_interrupted = True
+        if task is not None:
+            task.cancel()
+
+    try:
+        with interrupted_by(interrupt):
+            for client, alone in _each_alone(campaign):
+                say(f"{client.name}, start-up {alone.startup}")
+                found = await find_capacity(
+                    alone, aim, target, say=say, on_progress=on_progress, command=command
+                )
+                rows.append(row_of(client, found.capacity, str(found.folder)))
+                is_interrupted = is_interrupted or found.is_interrupted
+                if is_interrupted or found.capacity.exit_code in _ENDS_ALL:
+                    break
+    except asyncio.CancelledError:
+        if not is_interrupted:
+            raise
+    return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows, is_interrupted=is_interrupted)
+
+
+def _each_alone(campaign: Campaign) -> Iterator[tuple[ClientType, Campaign]]:
+    """What each search is for, and its campaign."""
     for startup in ("off", "on") if campaign.startup == "on" else ("off",):
         for group, kind in one_of_each(campaign):
-            say(f"{kind.client.name}, start-up {startup}")
-            alone = msgspec.structs.replace(
-                campaign,
-                name=f"{campaign.name}-{kind.client.name}-{'starting' if startup == 'on' else 'steady'}",
-                groups=(group,),
-                startup=startup,
+            yield (
+                kind.client,
+                msgspec.structs.replace(
+                    campaign,
+                    name=f"{campaign.name}-{kind.client.name}-{'starting' if startup == 'on' else 'steady'}",
+                    groups=(group,),
+                    startup=startup,
+                ),
             )
-            found = await find_capacity(alone, aim, target, say=say, on_progress=on_progress, command=command)
-            rows.append(row_of(kind.client, found.capacity, str(found.folder)))
-            if found.capacity.exit_code in _ENDS_ALL:
-                return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows)
-    return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows)
 
 
 def one_of_each(campaign: Campaign) -> list[tuple[Group, UserGroup]]:

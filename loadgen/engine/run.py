@@ -1,19 +1,12 @@
 """One run from a campaign to a summary: target, shards, results folder, and what a signal does."""
 
-import asyncio
 import secrets
 import shlex
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Final
@@ -28,6 +21,7 @@ from loadgen.engine.control_socket import NoSocket, control_socket
 from loadgen.engine.coordinator import Coordinator
 from loadgen.engine.counter_log import CounterLog, every_s
 from loadgen.engine.headcount import Headcount
+from loadgen.engine.interrupts import interrupted_by
 from loadgen.engine.limit_watch import LimitWatch
 from loadgen.engine.links import kill_local_workers, local_links
 from loadgen.engine.progress import Progress
@@ -80,10 +74,12 @@ async def run(
     """
     sources, limit_check = _beforehand(campaign)
     campaign = within_rate(campaign, population, say)
-    async with open_target(target, campaign, population, say) as opened:
+    # Signals are ours until the target has ended, too.
+    async with AsyncExitStack() as signals, open_target(target, campaign, population, say) as opened:
         population = population.adapted(opened.dialect.adapt)
         requirements = _requirements(campaign, population, opened, sources, say)
         scraper = await _scraper(campaign, say)
+        look_every_s = every_s(campaign.duration_s)
         started, started_ns = datetime.now(UTC), time.monotonic_ns()
         scraped = scraper.names if scraper else ()
         store = RunStore.create(Path(campaign.out), campaign.name, started, started_ns, scraped)
@@ -104,17 +100,13 @@ async def run(
                 limits=limits,
                 scraper=scraper,
                 counter_log=CounterLog(
-                    store,
-                    counter_sources(opened, scraper),
-                    limit_check,
-                    started_ns,
-                    every_s=every_s(campaign.duration_s),
+                    store, counter_sources(opened, scraper), limit_check, started_ns, every_s=look_every_s
                 ),
             )
+            signals.enter_context(interrupted_by(partial(_interrupt, coordinator, say)))
             try:
-                with _interrupted_by_signals(coordinator, say):
-                    async with _controlled(coordinator, store, record, say, by_hand):
-                        await coordinator.run()
+                async with _controlled(coordinator, store, record, say, by_hand):
+                    await coordinator.run()
             finally:
                 if coordinator.ending.interrupted:
                     kill_local_workers()
@@ -225,20 +217,9 @@ async def _controlled(
         yield
 
 
-@contextmanager
-def _interrupted_by_signals(coordinator: Coordinator, say: Callable[[str], None]) -> Iterator[None]:
-    def interrupt() -> None:
-        say("interrupted: the run ends in good order; interrupt again to end it at once")
-        coordinator.interrupt()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+def _interrupt(coordinator: Coordinator, say: Callable[[str], None]) -> None:
+    say("interrupted: the run ends in good order; interrupt again to end it at once")
+    coordinator.interrupt()
 
 
 def _record(

@@ -1,6 +1,7 @@
 """What the command line makes of the words of ``loadgen capacity``, with the search itself replaced."""
 
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import msgspec
@@ -162,6 +163,35 @@ def test_the_gap_is_json_too_and_its_exit_code_that_of_the_first_without_an_answ
     assert result.exit_code == 98
     found = msgspec.json.decode(result.stdout, type=Gap)
     assert [each.overstatement for each in found.rows[:4]] == [1.0, 163 / 40, None, None]
+
+
+def test_a_number_that_a_ceiling_or_an_end_has_cut_is_no_room(searches):
+    """Neither LoadGen's nor a client's: it would say nothing of the other."""
+    at_ceiling = {"stopped_by": "ceiling", "limit": None, "server": None}
+    cut = {"stopped_by": "nothing", "exit_code": 130}
+    rows = (
+        row("loadgen-2007-online", 163, is_loadgens=True),
+        row("outlook2007-cached-anywhere", 9, **at_ceiling),
+        row("outlook2003-online-anywhere", 9, **cut),
+        row("loadgen-2007-online", 9, startup=True, is_loadgens=True, **at_ceiling),
+        row("outlook2007-cached-anywhere", 4, startup=True),
+    )
+    searches.gap = gap_of("gap", "white-paper", None, rows, is_interrupted=True)
+    assert [each.overstatement for each in searches.gap.rows] == [1.0, None, None, None, None]
+    result = invoke("--gap")
+    assert result.exit_code == 130
+    assert "Interrupted: what is missing was not measured." in result.stdout
+    assert "overstates" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"), [(0, ()), (99, ("failure",)), (3, ("failure",)), (98, ("error",)), (130, ("error",))]
+)
+def test_the_verdict_of_a_gap_goes_to_the_pipeline(searches, tmp_path, code, verdict):
+    searches.gap = gap_of("gap", "white-paper", None, (row("x", 1, exit_code=code),))
+    assert invoke("--gap", "--junit", str(tmp_path / "junit.xml")).exit_code == code
+    [case] = ET.parse(tmp_path / "junit.xml").getroot().iter("testcase")
+    assert tuple(each.tag for each in case) == verdict
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`loadgen capacity` finds by real connections what the plan says, and names what stopped it."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,27 @@ def test_port_exhaustion_in_small_shows_the_gap(tmp_path):
         assert counted["directory"] == counted["dsproxy"] == (2 * row["users"] if per_user > 2 else 0)
     assert factor(gap, CACHED) == pytest.approx(4, abs=0.1)
     assert factor(gap, ONLINE) == pytest.approx(3, abs=0.1)
+
+
+def test_an_interrupted_gap_tells_what_it_has_found(tmp_path):
+    """LoadGen's search has ended, and the next is on its way: its mock starts, or users come."""
+    words = ["--gap", "--group", f"6:{CACHED}:light", "--topology", "white-paper", "--startup", "off"]
+    words += ["--limit-scale", "0.0005", "--step", "20", "--out", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "loadgen", "capacity", *words]
+    search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in search.stderr:
+            if line.startswith(CACHED):
+                search.send_signal(signal.SIGINT)
+                break
+        told, said = search.communicate(timeout=100)
+    finally:
+        search.kill()
+        search.wait()
+    assert search.returncode == 130, said
+    first, *rest = json.loads(told)["rows"]
+    assert (first["client"], first["users"], first["limit"]) == (LOADGEN, 16, "ports")
+    assert len(rest) <= 1
 
 
 def test_a_target_that_runs_already_is_searched_while_users_work(tmp_path):

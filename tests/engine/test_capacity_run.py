@@ -1,16 +1,22 @@
 """How far a search may go, with whom, and what it is planned with; and which searches make up the gap."""
 
 import asyncio
+import signal
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from loadgen.capacity.found import Capacity
 from loadgen.capacity.gap import is_loadgens
 from loadgen.client.client_type import ClientType
-from loadgen.engine import capacity_run
-from loadgen.engine.capacity_run import find_capacity, planned_topology, with_users
+from loadgen.engine import capacity_run, gap_run
+from loadgen.engine.capacity_run import Found, find_capacity, planned_topology, with_users
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import LOADGENS_CLIENT, measure_gap, one_of_each
 from loadgen.errors import ProfileError
+from loadgen.measure.totals import Totals
+from loadgen.report.summary import summarise
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Group, load_campaign, populate
 
@@ -20,6 +26,24 @@ CACHED, ONLINE = "outlook2007-cached-anywhere", "outlook2007-online-anywhere"
 def campaign_of(*sizes, client=ONLINE, **keys):
     groups = tuple(Group(users=size, client=client, profile="light") for size in sizes)
     return Campaign(name="x", groups=groups, **keys)
+
+
+@pytest.fixture
+def found_40():
+    return Capacity(
+        campaign="x",
+        target="mock",
+        verdict="PASS",
+        reasons=(),
+        exit_code=0,
+        users=40,
+        stopped_by="limit",
+        ceiling=50,
+        startup=False,
+        hold_only=True,
+        plateau_s=1.0,
+        generator=summarise(campaign_of(5), populate(campaign_of(5)), Totals(), measured_s=1.0).generator,
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,6 +140,71 @@ def test_both_views_are_measured_once_each():
     ]
     assert [kind.client.name for _, kind in one_of_each(campaign_of(9))] == [LOADGENS_CLIENT, ONLINE]
     assert all(group.users == 5 for group, _ in one_of_each(campaign_of(9)))
+
+
+class Searches:
+    """All find 40 users, but for what happens in the one whose number it is, from 1."""
+
+    def __init__(self, found, special, happens):
+        self.found, self.special, self.happens = found, special, happens
+        self.asked = []
+
+    async def __call__(self, campaign, aim, target, **_):
+        self.asked.append(campaign.name)
+        found = Found(msgspec.structs.replace(self.found, startup=campaign.startup == "on"), Path("x"))
+        return await self.happens(found) if len(self.asked) == self.special else found
+
+
+async def cut_within(found):
+    capacity = msgspec.structs.replace(found.capacity, users=3, exit_code=130, stopped_by="nothing")
+    return Found(capacity, found.folder, is_interrupted=True)
+
+
+async def cut_at_its_end(found):
+    return Found(found.capacity, found.folder, is_interrupted=True)
+
+
+async def cut_before_its_run(found):
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(10)
+
+
+async def end_without_an_answer(found):
+    return Found(msgspec.structs.replace(found.capacity, users=0, exit_code=99), found.folder)
+
+
+async def end_out_of_reach(found):
+    return Found(msgspec.structs.replace(found.capacity, users=0, exit_code=3), found.folder)
+
+
+@pytest.mark.parametrize(
+    ("happens", "users", "factors", "exit_code"),
+    [
+        (cut_within, [40, 40, 3], [1.0, 1.0, None], 130),
+        (cut_at_its_end, [40, 40, 40], [1.0, 1.0, 1.0], 130),
+        (cut_before_its_run, [40, 40], [1.0, 1.0], 130),
+        (end_without_an_answer, [40, 40, 0, 40], [1.0, 1.0, None, None], 99),
+        (end_out_of_reach, [40, 40, 0], [1.0, 1.0, None], 3),
+    ],
+)
+def test_a_gap_keeps_the_searches_that_have_ended(monkeypatch, found_40, happens, users, factors, exit_code):
+    monkeypatch.setattr(gap_run, "find_capacity", searches := Searches(found_40, 3, happens))
+    campaign = campaign_of(9, startup="on")
+    gap = asyncio.run(measure_gap(campaign, Aim(), "mock", say=print, on_progress=print))
+    names = [f"x-{client}-{how}" for how in ("steady", "starting") for client in (LOADGENS_CLIENT, ONLINE)]
+    assert searches.asked == names[: 4 if exit_code == 99 else 3]
+    assert [row.users for row in gap.rows] == users
+    assert [row.overstatement for row in gap.rows] == factors
+    assert gap.exit_code == exit_code
+
+
+def test_a_cancellation_from_elsewhere_is_no_interrupt(monkeypatch, found_40):
+    async def cancelled(found):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(gap_run, "find_capacity", Searches(found_40, 1, cancelled))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(measure_gap(campaign_of(9), Aim(), "mock", say=print, on_progress=print))
 
 
 def test_loadgens_types_are_known_by_what_they_open():
