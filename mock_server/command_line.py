@@ -1,6 +1,7 @@
 """The command line of ``python -m mock_server``."""
 
 import asyncio
+from errno import ENOSPC
 
 import click
 import msgspec
@@ -70,6 +71,11 @@ def main() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        click.echo(f"mock_server: {error.filename or 'standard output'}: {error.strerror}", err=True)
+        return 1
     except LoadgenError as error:
         click.echo(f"mock_server: {error}", err=True)
         return 2 if isinstance(error, ProfileError) else 3 if isinstance(error, CannotListen) else 1

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from loadgen.cli.campaign_options import (
 )
 from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import also_in, print_json
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.capacity_run import Found, find_capacity
@@ -124,7 +125,7 @@ def capacity(
     if junit is not None:
         told = (found.verdict, found.reasons) if isinstance(found, Capacity) else _gap_verdict(found)
         write_junit(junit, chosen.name, [verdict_case(*told)])
-    with reader_may_leave(result.folder if isinstance(result, Found) else None):
+    with also_in(result.folder) if isinstance(result, Found) else nullcontext():
         if as_json:
             print_json(found)
         elif isinstance(result, Found):

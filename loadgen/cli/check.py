@@ -12,7 +12,7 @@ from loadgen.check.result import Result
 from loadgen.check.text import show
 from loadgen.cli.campaign_options import DEFAULT_CLIENT, DEFAULT_PROFILE, campaign_options
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.engine.checking import open_subject
 from loadgen.engine.security import INSECURE
 from loadgen.measure.threshold import EXIT_UNREACHABLE
@@ -85,11 +85,10 @@ def check(
     if campaign.tls_insecure:
         click.secho(INSECURE, fg="red", bold=True, err=True)
     result = asyncio.run(_check(target, campaign, user, mailbox, trace, trace_pcap))
-    with reader_may_leave():
-        if as_json:
-            print_json(result)
-        else:
-            show(result, Console())
+    if as_json:
+        print_json(result)
+    else:
+        show(result, Console())
     ctx.exit(0 if result.passed else EXIT_UNREACHABLE)
 
 

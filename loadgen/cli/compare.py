@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.errors import ProfileError
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def compare(
     conditions = condition.parse_conditions(fail_on)
     rules = Rules(metrics=comparing.asked_metrics(metrics, conditions), at_least=_share(at_least), seed=seed)
     comparison = comparing.compare(comparing.read_sources(results), rules, conditions)
-    with reader_may_leave():
-        _print(comparison, form)
+    _print(comparison, form)
     if html is not None:
         _write_page(comparison, html)
     ctx.exit(comparison.exit_code)

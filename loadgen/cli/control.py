@@ -6,7 +6,7 @@ from typing import Final, get_args
 import click
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.cli.progress import line
 from loadgen.engine.control import Command, CommandName
 from loadgen.engine.control_socket import ask
@@ -38,11 +38,10 @@ def control(
     if (command == "scale") != (users is not None):
         raise click.UsageError("scale, and nothing else, takes a number of users")
     answer = ask(run, Command(command, users))
-    with reader_may_leave():
-        if as_json:
-            print_json(answer)
-        elif command == "status" and answer.status is not None:
-            click.echo(safe(line(answer.status)))
-        else:
-            click.echo(safe(answer.text), err=not answer.ok)
+    if as_json:
+        print_json(answer)
+    elif command == "status" and answer.status is not None:
+        click.echo(safe(line(answer.status)))
+    else:
+        click.echo(safe(answer.text), err=not answer.ok)
     ctx.exit(0 if answer.ok else EXIT_USAGE)

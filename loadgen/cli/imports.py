@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.errors import ProfileError
 from loadgen.imports import connections as by_role
 from loadgen.imports.imported import Imported, make_folder, read_import, write_import
@@ -146,8 +146,7 @@ def table(file: Path | None, out: Path, *, wants_template: bool, as_json: bool) 
 
 def _finish(imported: Imported, folder: Path, *, as_json: bool, limits: tuple[LimitResult, ...] = ()) -> None:
     write_import(folder, imported)
-    with reader_may_leave():
-        if as_json:
-            print_json(imported)
-        else:
-            show(imported, folder, limits)
+    if as_json:
+        print_json(imported)
+    else:
+        show(imported, folder, limits)

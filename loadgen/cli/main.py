@@ -1,6 +1,8 @@
 """The command ``loadgen``: its commands, and how an error becomes one line and an exit code."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import click
@@ -12,6 +14,7 @@ from loadgen.cli.control import control
 from loadgen.cli.debug import debug_option, is_debugging
 from loadgen.cli.imports import imports
 from loadgen.cli.mock import mock
+from loadgen.cli.output import guard_standard_output
 from loadgen.cli.plan import plan
 from loadgen.cli.profiles import profiles
 from loadgen.cli.report import report
@@ -51,20 +54,32 @@ Shell completion (bash; for zsh and fish put their names instead):
 class OneLineErrors(click.Group):
     """Says what went wrong in one line; the traceback comes with ``--debug``."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes what stands before the command, of which ``--help`` and ``--version`` print at once."""
+        guard_standard_output()
+        with _one_line_errors(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command; the peer's errors, ours and the user's get their exit codes."""
-        try:
+        with _one_line_errors(ctx):
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except KeyboardInterrupt:
-            raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
-        except LoadgenError as error:
-            code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_BUG)
-            raise _exit_saying(ctx, str(error), code) from None
-        except Exception as error:  # noqa: BLE001 - the last resort of a command line
-            text = f"a bug of ours: {type(error).__name__}: {error}; --debug shows where"
-            raise _exit_saying(ctx, text, EXIT_BUG) from None
+
+
+@contextmanager
+def _one_line_errors(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+    except LoadgenError as error:
+        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_BUG)
+        raise _exit_saying(ctx, str(error), code) from None
+    except Exception as error:  # noqa: BLE001 - the last resort of a command line
+        text = f"a bug of ours: {type(error).__name__}: {error}; --debug shows where"
+        raise _exit_saying(ctx, text, EXIT_BUG) from None
 
 
 @click.group(cls=OneLineErrors, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,47 +1,64 @@
 """Standard output: answers as JSON, and a reader who leaves before the end, as ``head`` does, or no room."""
 
-import os
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from loadgen.measure.store import ResultsError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class NotPrinted(ResultsError):
+    """Standard output has no room for what was to be printed."""
+
+
+class _StandardOutput(io.FileIO):
+    """What is printed after the reader has left, or after there was no room, goes nowhere.
+
+    That a reader left is no error; that there is no room is told once, by :class:`NotPrinted`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout.fileno(), "w", closefd=False)
+        self._is_over = False
+
+    def write(self, data: "ReadableBuffer", /) -> int | None:  # type: ignore[override]
+        if not self._is_over:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self._is_over = True
+                if not isinstance(error, BrokenPipeError):
+                    raise NotPrinted(f"standard output: {error.strerror}") from None
+        return memoryview(data).nbytes
+
+
+def guard_standard_output() -> None:
+    """From now on printing fails with nothing but :class:`NotPrinted`, whatever standard output is."""
+    usual = sys.stdout
+    if usual is sys.__stdout__ and isinstance(usual, io.TextIOWrapper):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_StandardOutput()), usual.encoding, usual.errors, line_buffering=usual.isatty()
+        )
+
 
 @contextmanager
-def reader_may_leave(results: Path | None = None) -> Iterator[None]:
-    """Printing within this does not fail for want of a reader; what is left to print goes nowhere.
-
-    Where it can't be written for another reason, that is said in a line if all of it is in the folder
-    ``results`` too, so that the verdict stays the exit code; else it raises
-    :class:`~loadgen.measure.store.ResultsError`.
-    """
+def also_in(results: Path) -> Iterator[None]:
+    """What is printed within this is in a folder, too: no room for it is said, and changes no verdict."""
     try:
         yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _print_nowhere()
-    except OSError as error:
-        if error.filename is not None:
-            raise  # of another file
-        _print_nowhere()
-        problem = f"standard output: {error.strerror}"
-        if results is None:
-            raise ResultsError(problem) from None
-        click.echo(f"Error: {problem}; all that was found is in {results}", err=True)
+    except NotPrinted as error:
+        click.echo(f"Error: {error}; all that was found is in {results}", err=True)
 
 
 def print_json(value: object) -> None:
     """Prints what ``--json`` of every command does: its answer as JSON for people and programs to read."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _print_nowhere() -> None:
-    """What is in the buffer still would fail once more at the end of the process."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

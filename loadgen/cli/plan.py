@@ -15,7 +15,7 @@ from loadgen.cli.campaign_options import (
     population_options,
 )
 from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Group, Population, groups_of
 from loadgen.workload.duration import Duration
@@ -79,11 +79,10 @@ def plan(
         spread_s=_spread_s(spread),
         for_users=for_users,
     )
-    with reader_may_leave():
-        if as_json:
-            print_json(made)
-        else:
-            plan_text.show(made)
+    if as_json:
+        print_json(made)
+    else:
+        plan_text.show(made)
 
 
 def _topology(campaign: Campaign, servers: tuple[str, ...], *, default: bool) -> Topology:

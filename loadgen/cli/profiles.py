@@ -8,7 +8,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
@@ -29,15 +29,7 @@ def _complete_name(ctx: click.Context, _parameter: click.Parameter, typed: str) 
     return [CompletionItem(name) for name in names if name.startswith(typed)]
 
 
-class _Printing(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        """These commands only print, so there is nothing left to do for a reader who has seen enough."""
-        with reader_may_leave():
-            return super().invoke(ctx)
-        return None
-
-
-@click.group(cls=_Printing, epilog=f"{_EXAMPLE}loadgen profiles list")
+@click.group(epilog=f"{_EXAMPLE}loadgen profiles list")
 def profiles() -> None:
     """List, show and validate campaigns, client types, dialects, message profiles, topologies and limits."""
 

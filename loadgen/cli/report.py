@@ -7,7 +7,7 @@ import click
 
 from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.measure.store import ResultsError
 from loadgen.report import recorded, text
 from loadgen.report.html import document
@@ -36,10 +36,9 @@ def report(run: Path, junit: Path | None, *, as_html: bool, as_json: bool) -> No
         raise click.UsageError(str(error)) from None
     if junit is not None:
         write_junit(junit, found.summary.campaign, cases_of(found.summary))
-    with reader_may_leave():
-        if as_html:
-            click.echo(document.write(found))
-        elif as_json:
-            print_json(found.summary)
-        else:
-            text.show(found.summary, run)
+    if as_html:
+        click.echo(document.write(found))
+    elif as_json:
+        print_json(found.summary)
+    else:
+        text.show(found.summary, run)

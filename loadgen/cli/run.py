@@ -19,7 +19,7 @@ from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
 from loadgen.cli.junit import junit_option
 from loadgen.cli.keyboard import by_keys
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import also_in, print_json
 from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.endpoint import ask_beforehand
@@ -90,7 +90,7 @@ def run(
     summary = finished.summary
     if junit is not None:
         write_junit(junit, summary.campaign, cases_of(summary))
-    with reader_may_leave(finished.folder):
+    with also_in(finished.folder):
         if as_json:
             print_json(summary)
         else:
@@ -99,6 +99,6 @@ def run(
     if report.path is None:
         click.echo(report.problem, err=True)
     elif not as_json:
-        with reader_may_leave(finished.folder):
+        with also_in(finished.folder):
             click.echo(f"Report: {report.path}")
     ctx.exit(summary.exit_code)

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from loadgen.cli.output import print_json, reader_may_leave
+from loadgen.cli.output import print_json
 from loadgen.client import users_file
 from loadgen.client.account import Account
 from loadgen.client.users_file import PASSWORD_VARIABLE
@@ -77,12 +77,11 @@ def show(file: Path, *, as_json: bool) -> None:
     """Show what FILE says of each account, passwords and hashes masked."""
     found = users_file.load(file, os.environ.get(PASSWORD_VARIABLE, ""))
     rows = [_masked(account) for account in found.accounts]
-    with reader_may_leave():
-        if as_json:
-            print_json(rows)
-        else:
-            for row in rows:
-                click.echo("  ".join(f"{name}={value}" for name, value in row.items() if value))
+    if as_json:
+        print_json(rows)
+    else:
+        for row in rows:
+            click.echo("  ".join(f"{name}={value}" for name, value in row.items() if value))
 
 
 def _masked(account: Account) -> dict[str, str]:

@@ -38,15 +38,9 @@ class FirstThatFits:
         yield from console.render(form, options.update_width(max(needed, options.max_width)))
 
 
-class _Output(Console):
-    def on_broken_pipe(self) -> None:
-        """Leaves it to the caller; the exit status is not for a console to choose."""
-        raise  # noqa: PLE0704 - the BrokenPipeError that is being handled
-
-
 def output_console() -> Console:
     """Standard output: as wide as the terminal, up to a limit; of a fixed width where it is none."""
-    console = _Output(highlight=False)
+    console = Console(highlight=False)
     console.width = min(console.width, WIDEST) if console.is_terminal else PIPED_WIDTH
     return console
 

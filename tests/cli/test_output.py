@@ -29,6 +29,10 @@ main(sys.argv[1:], prog_name="loadgen")
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("-m", "loadgen", "--help"), 0),
+        (("-m", "loadgen", "--version"), 0),
+        (("-m", "loadgen", "run", "--help"), 0),
+        (("-m", "loadgen", "import", "table", "--template"), 0),
         (("-m", "loadgen", "profiles", "list"), 0),
         (("-m", "loadgen", "profiles", "list", "--json"), 0),
         (("-c", RUN, "run"), 99),
@@ -51,6 +55,10 @@ def test_a_reader_who_leaves_changes_nothing(arguments, code):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("-m", "loadgen", "--help"), 98, ""),
+        (("-m", "loadgen", "--version"), 98, ""),
+        (("-m", "loadgen", "run", "--help"), 98, ""),
+        (("-m", "loadgen", "import", "table", "--template"), 98, ""),
         (("-m", "loadgen", "profiles", "list"), 98, ""),
         (("-c", RUN, "run"), 99, "; all that was found is in x"),
         (("-c", RUN, "run", "--json"), 99, "; all that was found is in x"),

@@ -1,7 +1,9 @@
 """What ``python -m mock_server`` does besides serving."""
 
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +51,17 @@ def test_a_wrong_topology_is_one_line(run, tmp_path):
     status, out, errors = run("--check", str(path))
     assert (status, out) == (2, "")
     assert errors.startswith(f"mock_server: {path}: http.prt: unknown key; allowed: port, ")
+
+
+@pytest.mark.parametrize("option", ["--help", "--check"])
+def test_no_room_for_what_is_printed_is_one_line(option):
+    command = [sys.executable, "-m", "mock_server", option]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    problem = "mock_server: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, problem)
 
 
 @pytest.mark.parametrize(
