@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.wire import nspi
@@ -42,13 +42,12 @@ NAMES = ("Ann Smith", "ann jones", "Bob Smith", "Bo Jones", "Cy", "Ann Smithers"
 
 
 def directory_of(*names: str) -> Directory:
-    """Users who are called so, the first two letters of their aliases being those of their names."""
+    """Users who are called so; their aliases, as always what addresses begin with, begin like their names."""
     directory = Directory(Organisation(), len(names))
     directory.users = tuple(
-        Entry(
-            user.mid, user.index, name[:2] + str(user.index), name, user.dn, f"{name[:2]}@x.test", "MBX1", ""
-        )
+        Entry(user.mid, user.index, alias, name, user.dn, f"{alias}@x.test", "MBX1", "")
         for user, name in zip(directory.users, names, strict=True)
+        for alias in (name[:2] + str(user.index),)
     )
     return directory
 
@@ -157,6 +156,7 @@ def find(restriction: Any, limit: int = 100, table: Table = GAL, book: AddressBo
     return Search(book, table, lambda value: value.value or "").find(restriction, limit)
 
 
+@example(nspi.ContentRestriction(FULL_STRING | IGNORE_CASE << 16, PidTagAccount, value(PidTagAccount, "bo3")))
 @given(restrictions)
 def test_indexes_find_whom_a_look_at_everybody_finds(restriction):
     expected = {user.mid for user in BOOK.directory.users if holds(restriction, user)}
