@@ -1,8 +1,29 @@
-"""What tests of the mock's sockets share."""
+"""What tests of the mock share: a store with one client that has logged on, and sockets that are closed."""
 
 import asyncio
 
 import pytest
+
+from mock_server.mailboxes.mailbox import Mailbox
+from tests.mock_server.store_client import StoreClient, Stores, online
+
+
+@pytest.fixture
+def stores() -> Stores:
+    """A mailbox server and a public folder server, without sockets."""
+    return Stores()
+
+
+@pytest.fixture
+def client(stores: Stores) -> StoreClient:
+    """The first user's, logged on."""
+    return online(stores, 0)
+
+
+@pytest.fixture
+def mailbox(stores: Stores) -> Mailbox:
+    """The first user's."""
+    return stores.stores["MBX1"].mailbox(stores.directory.users[0])
 
 
 @pytest.fixture

@@ -37,27 +37,12 @@ from tests.mock_server.cached_client import (
     truth,
     upload_state,
 )
-from tests.mock_server.store_client import DELETED_ITEMS, INBOX, NEW_YEAR, StoreClient, Stores, online
+from tests.mock_server.store_client import DELETED_ITEMS, INBOX, NEW_YEAR, StoreClient
 
 IPM_SUBTREE = object_id(1, 0x104)
 LONG_AGO = NEW_YEAR - 1
 FAR_FUTURE = NEW_YEAR * 2
 MINE = Copy("mine", (b"data",), False, False)
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
-@pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
-@pytest.fixture
-def mailbox(stores: Stores) -> Mailbox:
-    return stores.stores["MBX1"].mailbox(stores.directory.users[0])
 
 
 @pytest.fixture

@@ -52,11 +52,6 @@ from tests.mock_server.store_client import (
 Vector = Callable[[str], bytes]
 
 
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
 def folder_counts(client: StoreClient, folder_id: int) -> tuple[int, int]:
     folder = client.open(oxcfold.RopOpenFolderRequest(0, 0, 1, folder_id), client.logon)
     tags = (PidTagContentCount, PidTagContentUnreadCount)

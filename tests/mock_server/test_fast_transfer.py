@@ -77,21 +77,6 @@ from tests.mock_server.store_client import (
 KEYWORDS = PropertyName(bytes(range(16)), name="Keywords")
 
 
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
-@pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
-@pytest.fixture
-def mailbox(stores: Stores) -> Mailbox:
-    return stores.stores["MBX1"].mailbox(stores.directory.users[0])
-
-
 def received(stores: Stores, client: StoreClient, subject: str = "report", size: int = 5000) -> int:
     """A message with an attachment in the client's Inbox; returns its id."""
     sender = online(stores, 1)

@@ -32,11 +32,6 @@ SCHEDULE_MONTHS = 0x68531003
 SCHEDULE_BUSY = 0x68541102
 
 
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
 def visitor(stores: Stores, index: int) -> StoreClient:
     client = stores.client(index, "PF1")
     client.connect()

@@ -58,16 +58,6 @@ from tests.mock_server.store_client import (
 )
 
 
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
-@pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
 def open_folder(client: StoreClient, folder_id: int = INBOX) -> int:
     return client.open(oxcfold.RopOpenFolderRequest(0, 0, 1, folder_id), client.logon)
 

@@ -56,11 +56,6 @@ def stores() -> Stores:
 
 
 @pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
-@pytest.fixture
 def handles(client: StoreClient, stores: Stores) -> list[int]:
     """One object of each kind, at the index of its name above."""
     message = compose(client, stores, "saved", b"<p>", b"data", (1,))

@@ -64,21 +64,6 @@ FAR_FUTURE = NEW_YEAR * 2
 
 
 @pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
-@pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
-@pytest.fixture
-def mailbox(stores: Stores) -> Mailbox:
-    return stores.stores["MBX1"].mailbox(stores.directory.users[0])
-
-
-@pytest.fixture
 def replica(client: StoreClient) -> Replica:
     return Replica(client, INBOX)
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from loadgen.wire.fasttransfer.state import State
 from loadgen.wire.fasttransfer.streams import ContentsReader
 from loadgen.wire.identifiers import object_id
@@ -13,23 +11,7 @@ from loadgen.wire.rop import oxcmsg
 from loadgen.wire.rop.buffer import NO_HANDLE
 from mock_server.mailboxes.mailbox import Mailbox
 from tests.mock_server.cached_client import CLIENT_GUID, note, open_folder
-from tests.mock_server.store_client import DELETED_ITEMS, INBOX, OUTBOX, StoreClient, Stores, online
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return Stores()
-
-
-@pytest.fixture
-def client(stores: Stores) -> StoreClient:
-    return online(stores, 0)
-
-
-@pytest.fixture
-def mailbox(stores: Stores) -> Mailbox:
-    return stores.stores["MBX1"].mailbox(stores.directory.users[0])
-
+from tests.mock_server.store_client import DELETED_ITEMS, INBOX, OUTBOX, StoreClient
 
 REFERENCE_REPLICA = bytes.fromhex("5e3d7a6d1c9b6f4a8e572f1a0c4b7d90")
 Vector = Callable[[str], bytes]
