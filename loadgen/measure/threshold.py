@@ -281,19 +281,27 @@ def judge(
 
 
 def generator_problems(generator: Document, bounds: Bounds) -> list[str]:
-    """Which of its own bounds the generator passed, by the part ``generator`` of a summary."""
+    """Which of its bounds the generator passed, by the part ``generator`` of a summary, and what helps."""
     problems = []
     lag_ms = generator["lag_ms"]["p99"]
     if lag_ms is not None and lag_ms > bounds.lag_ms:
-        problems.append(f"the generator lagged: p99 {lag_ms:.1f} ms, more than {bounds.lag_ms:g} ms")
+        problems.append(
+            f"the generator lagged: p99 {lag_ms:.1f} ms, more than {bounds.lag_ms:g} ms; "
+            "give it a machine with nothing else to do, or fewer users"
+        )
     if generator["busy_peak"] > bounds.busy:
         problems.append(
-            f"an event loop was busy {generator['busy_peak']:.0%} of ten seconds, more than {bounds.busy:.0%}"
+            f"a worker was busy {generator['busy_peak']:.0%} of ten seconds, more than {bounds.busy:.0%}; "
+            "give more workers, or fewer users"
         )
-    for name, what in (("descriptors_use_peak", "descriptors"), ("ports_use_peak", "source ports")):
+    for name, what, remedy in (
+        ("descriptors_use_peak", "descriptors", "raise the hard limit (ulimit -Hn), or give more workers"),
+        ("ports_use_peak", "source ports", "give more source_ip addresses"),
+    ):
         if generator[name] > bounds.use:
             problems.append(
-                f"{generator[name]:.0%} of the generator's {what} were in use, more than {bounds.use:.0%}"
+                f"{generator[name]:.0%} of the generator's {what} were in use, more than {bounds.use:.0%}; "
+                f"{remedy}"
             )
     return problems
 

@@ -84,7 +84,8 @@ def document(**changes):
         (document(connections={"lost": 4}), (), ("4 virtual connections were lost",), ()),
         (
             document(generator=CLEAN["generator"] | {"busy_peak": 0.9}),
-            *((), (), ("an event loop was busy 90% of ten seconds, more than 85%",)),
+            *((), ()),
+            ("a worker was busy 90% of ten seconds, more than 85%; give more workers, or fewer users",),
         ),
     ],
 )

@@ -180,17 +180,27 @@ def refused(**by_limit: int) -> dict[str, Any]:
         (
             with_change("generator", "lag_ms", "p99", 100.5),
             "INVALID",
-            "the generator lagged: p99 100.5 ms, more than 100 ms",
+            "the generator lagged: p99 100.5 ms, more than 100 ms; give it a machine",
             98,
         ),
         (
             with_change("generator", "busy_peak", 0.86),
             "INVALID",
-            "an event loop was busy 86% of ten seconds, more than 85%",
+            "a worker was busy 86% of ten seconds, more than 85%; give more workers",
             98,
         ),
-        (with_change("generator", "descriptors_use_peak", 0.96), "INVALID", "96% of the", 98),
-        (with_change("generator", "ports_use_peak", 1.0), "INVALID", "source ports were in use", 98),
+        (
+            with_change("generator", "descriptors_use_peak", 0.96),
+            "INVALID",
+            "more than 95%; raise the hard limit",
+            98,
+        ),
+        (
+            with_change("generator", "ports_use_peak", 1.0),
+            "INVALID",
+            "source ports were in use, more than 95%; give more source_ip",
+            98,
+        ),
     ],
 )
 def test_one_thing_wrong(document, verdict, reason, exit_code):
