@@ -189,8 +189,10 @@ def source_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
         first_text, _, last_text = text.partition("-")
         try:
             first, last = IPv4Address(first_text.strip()), IPv4Address((last_text or first_text).strip())
-        except AddressValueError as error:
-            raise ProfileError(f"source_ip: {text!r}: {error}") from None
+        except AddressValueError:
+            raise ProfileError(
+                f"source_ip: {text!r} is neither an IPv4 address nor a range such as 10.0.0.1-10.0.0.9"
+            ) from None
         count = int(last) - int(first) + 1
         if not 1 <= count <= MOST_SOURCE_ADDRESSES:
             raise ProfileError(
