@@ -35,24 +35,6 @@ OFFERED = {
 MAPPED = {"MBX1": {EMSMDB, ASYNC, RFR}, "PF1": {EMSMDB, ASYNC}, "GC1": {NSPI}}
 PORTS = {EMSMDB: 6101, ASYNC: 6101, RFR: 6102, NSPI: 6104}
 
-ASK_MANAGEMENT = """
-import json, sys
-from samba import credentials, param
-from samba.dcerpc import mgmt
-settings = param.LoadParm()
-domain, user, password, *bindings = (line.strip() for line in sys.stdin)
-for binding in bindings:
-    who = credentials.Credentials()
-    who.guess(settings)
-    who.set_domain(domain)
-    who.set_username(user)
-    who.set_password(password)
-    who.set_kerberos_state(credentials.DONT_USE_KERBEROS)
-    client = mgmt.mgmt(binding, settings, who)
-    uuids = [str(each.id.uuid) for each in client.inq_if_ids().if_id]
-    print(json.dumps({"uuids": uuids, "listening": client.is_server_listening()}))
-"""
-
 ASK_MAPPED = """
 import json, sys
 from samba import param
@@ -86,7 +68,7 @@ def test_samba_signs_and_seals_at_every_endpoint(mock, security):
         for name, service in OFFERED
     ]
     account = mock.account(0)
-    answers = samba.run(ASK_MANAGEMENT, ["CONTOSO", account.alias, account.password, *bindings])
+    answers = samba.run(samba.ASK_MANAGEMENT, ["CONTOSO", account.alias, account.password, *bindings])
     for line, offered in zip(answers, OFFERED.values(), strict=True):
         answer = json.loads(line)
         assert set(answer["uuids"]) - {MGMT} == offered

@@ -19,24 +19,6 @@ OFFERED = {
 }
 MGMT = "afa8bd80-7d8a-11c9-bef4-08002b102989"
 
-CLIENT = """
-import json, sys
-from samba import credentials, param
-from samba.dcerpc import mgmt
-binding, domain, user, password = (line.strip() for line in sys.stdin)
-settings = param.LoadParm()
-who = credentials.Credentials()
-who.guess(settings)
-who.set_domain(domain)
-who.set_username(user)
-who.set_password(password)
-who.set_kerberos_state(credentials.DONT_USE_KERBEROS)
-client = mgmt.mgmt(binding, settings, who)
-vector = client.inq_if_ids()
-uuids = [str(each.id.uuid) for each in vector.if_id]
-print(json.dumps({"uuids": uuids, "listening": client.is_server_listening()}))
-"""
-
 
 @pytest.fixture(scope="module", params=["plain", "chunked"])
 def mock(request, tmp_path_factory) -> Iterator[MockOrganisation]:
@@ -52,7 +34,7 @@ def test_samba_asks_every_endpoint_for_its_interfaces(mock, server: str, port: i
         f"ncacn_http:{server}[{port},RpcProxy={mock.host}:{mock.port},HttpUseTls=false,HttpAuthOption=basic]"
     )
     account = mock.account(0)
-    (line,) = samba.run(CLIENT, [binding, DOMAIN, account.alias, account.password])
+    (line,) = samba.run(samba.ASK_MANAGEMENT, [DOMAIN, account.alias, account.password, binding])
     answer = json.loads(line)
     assert set(answer["uuids"]) - {MGMT} == OFFERED[server, port]
     assert answer["listening"] == [0, 1]
@@ -62,5 +44,5 @@ def test_samba_asks_every_endpoint_for_its_interfaces(mock, server: str, port: i
 def test_samba_is_refused_with_a_wrong_password(mock):
     binding = f"ncacn_http:MBX1[6001,RpcProxy={mock.host}:{mock.port},HttpUseTls=false,HttpAuthOption=basic]"
     with pytest.raises(AssertionError, match="NTSTATUSError"):
-        samba.run(CLIENT, [binding, DOMAIN, mock.account(0).alias, "wrong"])
+        samba.run(samba.ASK_MANAGEMENT, [DOMAIN, mock.account(0).alias, "wrong", binding])
     mock.wait_until_idle()

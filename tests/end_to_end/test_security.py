@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
-from tests.end_to_end.test_samba import CLIENT, DOMAIN, MGMT, OFFERED
+from tests.end_to_end.test_samba import DOMAIN, MGMT, OFFERED
 from tests.end_to_end.test_tools import ECHO_PDU, can_listen_on_low_ports, needs_curl, uuids
 from tests.oracle import samba
 from tests.oracle.dumpcap import capturing, needs_dumpcap
@@ -34,7 +34,7 @@ NO_BANNER = ("--set", "rpc.banner=false")  # what RPC over TCP has to do without
 PLAIN = ("--set", "http.port=80", *NO_BANNER)
 TLS = ("--set", "http.port=443", "--set", "http.tls=true", *NO_BANNER)
 _SETTINGS = "settings = param.LoadParm()\n"
-UNTRUSTING_CLIENT = CLIENT.replace(
+UNTRUSTING_CLIENT = samba.ASK_MANAGEMENT.replace(
     _SETTINGS,
     f"""{_SETTINGS}
 settings.set("tls verify peer", "no_check")
@@ -65,7 +65,7 @@ def ca_file(mock: MockOrganisation) -> str:
 def by_samba(binding: str, mock: MockOrganisation, password: str | None = None) -> set[str]:
     """The interfaces that Samba is told of."""
     account = mock.account(1)
-    lines = [binding, DOMAIN, account.alias, account.password if password is None else password]
+    lines = [DOMAIN, account.alias, account.password if password is None else password, binding]
     (line,) = samba.run(UNTRUSTING_CLIENT, lines)
     answer = json.loads(line)
     assert answer["listening"] == [0, 1]

@@ -25,6 +25,24 @@ for line in sys.stdin:
         answer = {"problem": f"{type(error).__name__} {error}"}
     print(json.dumps(answer))
 """
+ASK_MANAGEMENT = """
+import json, sys
+from samba import credentials, param
+from samba.dcerpc import mgmt
+settings = param.LoadParm()
+domain, user, password, *bindings = (line.strip() for line in sys.stdin)
+for binding in bindings:
+    who = credentials.Credentials()
+    who.guess(settings)
+    who.set_domain(domain)
+    who.set_username(user)
+    who.set_password(password)
+    who.set_kerberos_state(credentials.DONT_USE_KERBEROS)
+    client = mgmt.mgmt(binding, settings, who)
+    uuids = [str(each.id.uuid) for each in client.inq_if_ids().if_id]
+    print(json.dumps({"uuids": uuids, "listening": client.is_server_listening()}))
+"""
+"""Domain, user, password and bindings, a line each: of which interfaces the management of each tells."""
 _PATIENCE_S = 60
 _AUTH3, _FREE = 16, slice(16, 20)  # the body of an auth3 means nothing, and Samba writes zeros
 
