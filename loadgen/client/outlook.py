@@ -31,7 +31,6 @@ from loadgen.client.transport import (
 from loadgen.errors import PeerError
 from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb, nspi, rfr
-from loadgen.wire.auxiliary import CACHED, CLASSIC_ONLINE
 from loadgen.wire.pdu import SyntaxId
 
 _CHAINED_READS_FROM = (12, 0, 4207, 0)
@@ -44,6 +43,13 @@ _STEPS = {
     "logon_public": "public_folders",
 }
 """What a check calls the work of a layer."""
+
+_STEPS_PASSED = {
+    "rts_establish": ("rts_", "bind_"),
+    "map_endpoint": ("map_", "tcp_"),
+    "connect_tcp": ("tcp_", "bind_"),
+}
+"""What a check calls the part of opening a connection that ends with a layer, and the part after it."""
 
 T = TypeVar("T")
 
@@ -156,10 +162,6 @@ class OutlookClient:
     def synchronisation_delay_s(self) -> float:
         """Simulated time from a notification to fetching what it tells of; 0 in online mode."""
         return self._type.cached.synchronisation_delay_s if self._type.cached else 0.0
-
-    @property
-    def _client_mode(self) -> int:
-        return CLASSIC_ONLINE if self._type.cached is None else CACHED
 
     @property
     def _streams(self) -> StreamReader:
@@ -310,7 +312,7 @@ class OutlookClient:
     async def _open(
         self, purpose: str, server: str, service: Service, interfaces: Sequence[SyntaxId]
     ) -> RpcConnection:
-        self._step = f"rts_{'public_folders' if purpose == 'public_folder' else service}"
+        self._step = self._way_to(service) + ("public_folders" if purpose == "public_folder" else service)
         how = interfaces, self._account.credentials, self._options, self._pass
         connection: RpcConnection
         if self._type.transport == "tcp":
@@ -321,6 +323,12 @@ class OutlookClient:
         connection.on_lost = partial(self._lost, connection)
         self._connections[connection] = purpose
         return connection
+
+    def _way_to(self, service: Service) -> str:
+        """What a check calls the first part of opening a connection."""
+        if self._type.transport == "http":
+            return "rts_"
+        return "tcp_" if getattr(self._inside.ports, service) else "map_"
 
     async def _open_directory(self, server: str) -> tuple[AddressBook, RpcConnection]:
         connection = await self._open("directory", server, "directory", (nspi.INTERFACE,))
@@ -333,7 +341,7 @@ class OutlookClient:
         store.on_news = self._notify
         self._mailbox = await self._mailbox_in(store)
         await self._timed(
-            "logon_mailbox", self._mailbox.log_on(*about_client(self._account, self._client_mode))
+            "logon_mailbox", self._mailbox.log_on(*about_client(self._account, self._type.mode))
         )
         if self.notifies:
             await store.wait_for_news()
@@ -352,7 +360,7 @@ class OutlookClient:
     async def _open_second_mailbox(self, owner: Account) -> None:
         store = await self._open_store("mail", owner.home_server)
         self._second_mailbox = SecondMailbox(owner, store)
-        about = about_client(self._account, self._client_mode)
+        about = about_client(self._account, self._type.mode)
         await self._timed("logon_mailbox", self._second_mailbox.log_on(*about))
 
     async def _open_public_folders(self) -> None:
@@ -360,7 +368,7 @@ class OutlookClient:
         public_folders = PublicFolders(self._account, store, self._streams, time)
         public_folders.on_news = self._notify_of_public_news
         await self._timed(
-            "logon_public", public_folders.log_on(*about_client(self._account, self._client_mode))
+            "logon_public", public_folders.log_on(*about_client(self._account, self._type.mode))
         )
         if self.notifies:
             await store.wait_for_news()
@@ -376,8 +384,9 @@ class OutlookClient:
 
     def _pass(self, layer: str, started_ns: int, ended_ns: int) -> None:
         """A layer of the connection that is being opened is there; the bind comes last."""
-        if layer == "rts_establish":
-            self._step = self._step.replace("rts_", "bind_")
+        passed, following = _STEPS_PASSED.get(layer, ("", ""))
+        if self._step.startswith(passed):
+            self._step = following + self._step.removeprefix(passed)
         self._probe(layer, started_ns, ended_ns)
 
     async def _timed(self, layer: str, work: Awaitable[T]) -> T:

@@ -4,7 +4,15 @@ from loadgen.check.finding import Finding
 from loadgen.check.known_failures import known
 from loadgen.check.result import STEPS
 from loadgen.engine.security import connection_options
-from loadgen.errors import ConnectionLost, HttpRefused, PeerError, TlsFailed, TransportError
+from loadgen.errors import (
+    ConnectionLost,
+    HttpRefused,
+    NameNotFound,
+    PeerError,
+    TimedOut,
+    TlsFailed,
+    TransportError,
+)
 from loadgen.protocol.http_authentication import candidates
 from loadgen.workload.campaign import Campaign
 
@@ -23,13 +31,30 @@ def explain(error: PeerError, campaign: Campaign) -> str:
 def step_of(error: PeerError) -> str:
     """The step of a check at which the error would be met; "" if that cannot be told.
 
-    What opens a virtual connection has layers of its own below it, which the kind of error tells.
+    What opens a connection has layers of its own below it, which the kind of error tells.
     """
-    if error.step.startswith("rts_"):
-        if isinstance(error, TlsFailed):
-            return "tls"
-        if isinstance(error, HttpRefused) and error.rpc_error is None:
-            return "http"
-        if isinstance(error, TransportError) and not isinstance(error, ConnectionLost):
-            return "tcp"
+    way, _, service = error.step.partition("_")
+    if way == "rts":
+        return _step_through_proxy(error)
+    if way in ("map", "tcp") and isinstance(error, NameNotFound):
+        return f"dns_{service}"
+    if way == "map" and _without_tcp(error):
+        return f"mapper_{service}"
     return error.step if error.step in STEPS else ""
+
+
+def _step_through_proxy(error: PeerError) -> str:
+    if isinstance(error, TlsFailed):
+        return "tls"
+    if isinstance(error, HttpRefused) and error.rpc_error is None:
+        return "http"
+    if isinstance(error, NameNotFound):
+        return "dns"
+    return "tcp" if _without_tcp(error) else error.step
+
+
+def _without_tcp(error: PeerError) -> bool:
+    """Whether not even TCP is there."""
+    if isinstance(error, TimedOut):
+        return "no TCP connection" in str(error)
+    return isinstance(error, TransportError) and not isinstance(error, ConnectionLost)

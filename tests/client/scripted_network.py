@@ -11,7 +11,7 @@ from loadgen.client.client_type import ClientType
 from loadgen.client.inside import Inside, TcpPorts
 from loadgen.client.outlook import OutlookClient
 from loadgen.client.transport import ConnectionOptions
-from loadgen.errors import PeerError
+from loadgen.errors import BindRefused, PeerError
 from loadgen.wire.pdu import SyntaxId
 from loadgen.workload import library
 
@@ -51,6 +51,7 @@ class Network:
         self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
         self.connections: list[ScriptedConnection] = []
         self.refused: dict[int, PeerError] = {}
+        self.unregistered: set[str] = set()
         self.on_open: Callable[[ScriptedConnection], None] = lambda connection: None
 
     async def open(self, proxy, server, port, interfaces, credentials, options, probe) -> ScriptedConnection:
@@ -75,6 +76,10 @@ class Network:
     async def open_inside(self, inside, server, service, *how) -> ScriptedConnection:
         assert inside == INSIDE
         port = {"store": 6001, "referral": 6002, "directory": 6004}[service]
+        if service != "store":  # whose port is static
+            if service in self.unregistered:
+                raise BindRefused(f"the endpoint mapper has no port for {service}")
+            how[-1]("map_endpoint", 0, 1)
         return await self.open(PROXY, server, port, *how)
 
     def connection_to(self, peer: Any) -> ScriptedConnection:

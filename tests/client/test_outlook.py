@@ -9,6 +9,7 @@ import pytest
 from loadgen.client.content import Content
 from loadgen.client.message import NewMessage, OutgoingMessage
 from loadgen.errors import (
+    BindRefused,
     ConnectionLost,
     HttpRefused,
     MapiError,
@@ -156,6 +157,46 @@ class TestConnections:
         person.client.abort()
         assert person.network.ended == ["aborted"] * opened
         assert person.heard == []
+
+    @pytest.mark.parametrize(
+        ("service", "port", "bound", "step"),
+        [
+            ("referral", 0, False, "map_referral"),
+            ("", 6002, False, "tcp_referral"),
+            ("", 6004, True, "bind_directory"),
+            ("", 6001, False, "tcp_store"),
+            ("", 6001, True, "bind_store"),
+        ],
+    )
+    async def test_what_is_refused_inside_the_firewall(self, person_of, service, port, bound, step):
+        """By the endpoint mapper, where a port is not static, by the port, or, ``bound``, only by bind."""
+        person = person_of("outlook2007-online")
+        refused, network = BindRefused("no"), person.network
+        network.unregistered = {service}
+
+        def refuse(_connection):
+            if network.opened[-1][1] == port:
+                raise refused
+
+        if bound:
+            network.on_open = refuse
+        elif port:
+            network.refused[port] = refused
+        with pytest.raises(BindRefused) as refusal:
+            await person.client.log_on()
+        assert refusal.value.step == step
+
+    async def test_a_store_of_public_folders_inside_is_told_from_a_mailbox(self, person_of):
+        person = person_of("outlook2007-online")
+
+        def refuse(_connection):
+            if person.network.opened[-1][0] == "PF1":
+                raise BindRefused("no")
+
+        person.network.on_open = refuse
+        with pytest.raises(BindRefused) as refusal:
+            await person.client.log_on()
+        assert refusal.value.step == "bind_public_folders"
 
     @pytest.mark.parametrize(
         ("peer", "kind", "call", "step"),

@@ -14,7 +14,15 @@ from loadgen.client.transport import (
     open_service,
     open_tcp_connection,
 )
-from loadgen.errors import BindRefused, ConnectionLost, PeerError, TimedOut, TransportError, WireError
+from loadgen.errors import (
+    BindRefused,
+    ConnectionLost,
+    NameNotFound,
+    PeerError,
+    TimedOut,
+    TransportError,
+    WireError,
+)
 from loadgen.protocol.credentials import Credentials
 from loadgen.wire import epm
 from loadgen.wire import pdu as wire
@@ -192,3 +200,8 @@ async def test_a_tap_hears_both_ways(server):
     connection = await connect(server, tap=lambda tapped, what, _data: heard.append((tapped.channel, what)))
     await connection.close()
     assert heard == [("TCP", what) for what in ("opened", "sent", "received", "closed")]
+
+
+async def test_a_name_that_nobody_has():
+    with pytest.raises(NameNotFound, match=r"^nobody\.invalid:135: "):
+        await open_tcp_connection(TcpServer("nobody.invalid", 135), (INTERFACE,), CREDENTIALS)
