@@ -21,9 +21,8 @@ from loadgen.cli.campaign_options import (
     population_options,
     target_option,
 )
-from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import also_in, print_json
+from loadgen.cli.output import also_in, json_option, print_json
 from loadgen.cli.progress import progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.capacity_run import Found, find_capacity
@@ -81,9 +80,8 @@ Examples:
     f"'{GAP_CAMPAIGN}'.",
 )
 @campaign_options(but=DECIDED_BY_SEARCH)
-@click.option("--json", "as_json", is_flag=True, help="Print capacity.json instead of the answer as text.")
+@json_option("capacity.json")
 @junit_option
-@debug_option
 @click.pass_context
 def capacity(
     ctx: click.Context,

@@ -11,8 +11,7 @@ from loadgen.check.checkup import check as take_check
 from loadgen.check.result import Result
 from loadgen.check.text import show
 from loadgen.cli.campaign_options import DEFAULT_CLIENT, DEFAULT_PROFILE, campaign_options
-from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.engine.checking import open_subject
 from loadgen.engine.security import INSECURE
 from loadgen.measure.threshold import EXIT_UNREACHABLE
@@ -59,8 +58,7 @@ _PATH: Final = click.Path(path_type=Path, dir_okay=False)
 @campaign_options(only=_KEYS)
 @click.option("--trace", type=_PATH, help="Write all that is said, readable; as a capture to FILE.pcap.")
 @click.option("--trace-pcap", "--trace_pcap", type=_PATH, help="Write the capture there instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@debug_option
+@json_option()
 @click.pass_context
 def check(
     ctx: click.Context,

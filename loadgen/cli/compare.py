@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_help, print_json
 from loadgen.errors import ProfileError
 
 if TYPE_CHECKING:
@@ -41,10 +40,9 @@ Examples:
     help="What ends with exit code 99: 'path op number', or a change, '+10%' or '-5'; may be repeated.",
 )
 @click.option("--seed", default=1, show_default=True, help="Of the drawings that tell what is noise.")
-@click.option("--json", "form", flag_value="json", help="Print JSON.")
-@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
+@click.option("--json", "form", flag_value="json", help=json_help())
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown instead of text.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page to FILE.")
-@debug_option
 @click.pass_context
 def compare(
     ctx: click.Context,

@@ -5,8 +5,7 @@ from typing import Final, get_args
 
 import click
 
-from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.cli.progress import line
 from loadgen.engine.control import Command, CommandName
 from loadgen.engine.control_socket import ask
@@ -25,8 +24,7 @@ Examples:
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("command", type=click.Choice(get_args(CommandName)))
 @click.argument("users", required=False, type=int)
-@click.option("--json", "as_json", is_flag=True, help="Print the whole answer, figures included.")
-@debug_option
+@json_option()
 @click.pass_context
 def control(
     ctx: click.Context, /, run: Path, command: CommandName, users: int | None, *, as_json: bool

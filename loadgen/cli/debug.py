@@ -12,9 +12,14 @@ def _remember(ctx: click.Context, _parameter: click.Parameter, value: bool) -> N
         ctx.meta[_KEY] = True
 
 
-debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, callback=_remember, help="Show tracebacks."
-)
+def accept_debug(command: click.Command) -> None:
+    """Gives the option to a command and to all that are below it."""
+    click.option("--debug", is_flag=True, expose_value=False, callback=_remember, help="Show tracebacks.")(
+        command
+    )
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            accept_debug(below)
 
 
 def is_debugging(ctx: click.Context) -> bool:

@@ -7,8 +7,7 @@ from typing import Final
 import click
 import msgspec
 
-from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.errors import ProfileError
 from loadgen.imports import connections as by_role
 from loadgen.imports.imported import Imported, make_folder, read_import, write_import
@@ -28,7 +27,6 @@ _OUT: Final = click.option(
     show_default=True,
     help="Folder in which the import's own folder is made.",
 )
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print import.json instead of a summary.")
 
 
 @click.group("import", epilog="\b\nExample:\n  loadgen import perfmon mbx1.csv --limit-set exchange2010")
@@ -47,8 +45,7 @@ def imports() -> None:
     help="What its counters have to keep to; FAIL is exit code 99.",
 )
 @_OUT
-@_JSON
-@debug_option
+@json_option("import.json")
 @click.pass_context
 def perfmon(ctx: click.Context, /, file: Path, limit_set: str | None, out: Path, *, as_json: bool) -> None:
     """Import FILE, a perfmon log in PDH-CSV 4.0, as relog, logman and typeperf write it."""
@@ -97,8 +94,7 @@ def perfmon(ctx: click.Context, /, file: Path, limit_set: str | None, out: Path,
     help="Earlier import to add these servers to.",
 )
 @_OUT
-@_JSON
-@debug_option
+@json_option("import.json")
 def connections(
     files: tuple[Path, ...],
     role: by_role.Role,
@@ -131,8 +127,7 @@ def connections(
 @click.argument("file", type=_FILE, required=False)
 @click.option("--template", "wants_template", is_flag=True, help="Print an empty table with explanations.")
 @_OUT
-@_JSON
-@debug_option
+@json_option("import.json")
 def table(file: Path | None, out: Path, *, wants_template: bool, as_json: bool) -> None:
     """Import FILE, a table of LoadGen's tasks that was filled by hand."""
     if wants_template:

@@ -11,7 +11,7 @@ from loadgen.cli.capacity import capacity
 from loadgen.cli.check import check
 from loadgen.cli.compare import compare
 from loadgen.cli.control import control
-from loadgen.cli.debug import debug_option, is_debugging
+from loadgen.cli.debug import accept_debug, is_debugging
 from loadgen.cli.imports import imports
 from loadgen.cli.mock import mock
 from loadgen.cli.output import guard_standard_output
@@ -84,7 +84,6 @@ def _one_line_errors(ctx: click.Context) -> Iterator[None]:
 
 @click.group(cls=OneLineErrors, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="outlook-loadgen", prog_name="loadgen")
-@debug_option
 def main() -> None:
     """Load Outlook Anywhere (RPC over HTTP) with synthetic users who open every connection Outlook opens.
 
@@ -95,6 +94,7 @@ def main() -> None:
 
 for command in (run, control, check, capacity, compare, report, plan, mock, profiles, users, imports):
     main.add_command(command)
+accept_debug(main)
 
 
 def _exit_saying(ctx: click.Context, text: str, code: int) -> click.exceptions.Exit:

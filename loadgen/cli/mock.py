@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from loadgen.cli.output import json_option
+
 
 @click.command(epilog="\b\nExample:\n  loadgen mock small --users 20 --set http.framing=chunked")
 @click.argument("topology", default="default")
@@ -17,7 +19,7 @@ import click
     metavar="KEY=VALUE",
     help="Change one key of the topology; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything listens.")
+@json_option("one line of JSON")
 def mock(
     topology: str, users: int | None, base_address: str | None, changes: tuple[str, ...], *, as_json: bool
 ) -> None:

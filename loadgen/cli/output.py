@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from loadgen.cli.progress import Command
 from loadgen.measure.store import ResultsError
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ def also_in(results: Path) -> Iterator[None]:
         yield
     except NotPrinted as error:
         click.echo(f"Error: {error}; all that was found is in {results}", err=True)
+
+
+def json_help(what: str = "JSON") -> str:
+    """The help of every ``--json``; ``what`` names the file that it prints, if there is one."""
+    return f"Print {what} instead of text."
+
+
+def json_option(what: str = "JSON") -> Callable[[Command], Command]:
+    """``--json``, as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=json_help(what))
 
 
 def print_json(value: object) -> None:

@@ -14,8 +14,7 @@ from loadgen.cli.campaign_options import (
     own_groups,
     population_options,
 )
-from loadgen.cli.debug import debug_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.errors import ProfileError
 from loadgen.workload.campaign import Campaign, Group, Population, groups_of
 from loadgen.workload.duration import Duration
@@ -47,8 +46,7 @@ _KEYS: Final = ("topology", "limit-scale", "set", "day", "startup")
     show_default=True,
     help="Time in which all users come back after a client access server has dropped them.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@debug_option
+@json_option()
 def plan(
     campaign: str | None,
     groups: tuple[str, ...],

@@ -8,7 +8,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.client.client_type import ClientType
 from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
@@ -36,7 +36,7 @@ def profiles() -> None:
 
 @profiles.command("list", epilog=f"{_EXAMPLE}loadgen profiles list client")
 @click.argument("kind", required=False, type=_KIND)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def list_profiles(kind: str | None, *, as_json: bool) -> None:
     """List the built-in profiles, of one KIND or of all."""
     found = {
@@ -59,9 +59,7 @@ def list_profiles(kind: str | None, *, as_json: bool) -> None:
 @profiles.command("show", epilog=f"{_EXAMPLE}loadgen profiles show client outlook2007-online-anywhere")
 @click.argument("kind", type=_KIND)
 @click.argument("name", shell_complete=_complete_name)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print all keys, those inherited and defaulted too, as JSON."
-)
+@json_option("all keys, inherited and defaulted ones too, as JSON")
 def show_profile(kind: str, name: str, *, as_json: bool) -> None:
     """Show the profile NAME (a built-in name, or the path of a .toml file) as its file has it."""
     if as_json:
@@ -73,7 +71,7 @@ def show_profile(kind: str, name: str, *, as_json: bool) -> None:
 @profiles.command("validate", epilog=f"{_EXAMPLE}loadgen profiles validate campaign my-campaign.toml")
 @click.argument("kind", type=_KIND)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=_complete_name)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def validate_profiles(kind: str, names: tuple[str, ...], *, as_json: bool) -> None:
     """Check profiles by built-in NAME or path, or all built-in ones; exits with 2 if one is wrong."""
     problems = {name: _problem(kind, name) for name in names or library.built_in_names(kind)}

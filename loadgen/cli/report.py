@@ -5,9 +5,8 @@ from typing import Final
 
 import click
 
-from loadgen.cli.debug import debug_option
 from loadgen.cli.junit import junit_option
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.measure.store import ResultsError
 from loadgen.report import recorded, text
 from loadgen.report.html import document
@@ -23,9 +22,8 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--html", "as_html", is_flag=True, help="Write report.html into the run's folder instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead.")
+@json_option("summary.json")
 @junit_option
-@debug_option
 def report(run: Path, junit: Path | None, *, as_html: bool, as_json: bool) -> None:
     """Report on RUN, a folder of results, again; of a run that was killed, on whatever is there."""
     if as_html and as_json:

@@ -15,11 +15,10 @@ from loadgen.cli.campaign_options import (
     population_options,
     target_option,
 )
-from loadgen.cli.debug import debug_option
 from loadgen.cli.html_report import write_html_report
 from loadgen.cli.junit import junit_option
 from loadgen.cli.keyboard import by_keys
-from loadgen.cli.output import also_in, print_json
+from loadgen.cli.output import also_in, json_option, print_json
 from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.endpoint import ask_beforehand
@@ -42,12 +41,11 @@ Examples:
 @target_option
 @population_options
 @campaign_options()
-@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the end screen.")
+@json_option("summary.json")
 @click.option("--metrics", metavar="[ADDRESS:]PORT", help="Serve the run's own figures to Prometheus there.")
 @click.option("--otlp", metavar="URL", help="Send them to an OpenTelemetry collector.")
 @manner_options
 @junit_option
-@debug_option
 @click.pass_context
 def run(
     ctx: click.Context,

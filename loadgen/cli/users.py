@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from loadgen.cli.output import print_json
+from loadgen.cli.output import json_option, print_json
 from loadgen.client import users_file
 from loadgen.client.account import Account
 from loadgen.client.users_file import PASSWORD_VARIABLE
@@ -50,7 +50,7 @@ def make(pattern: str, numbers: str, *, out: Path, generate: bool, force: bool) 
 
 @users.command(epilog="\b\nExample:\n  loadgen users check users.csv")
 @click.argument("file", type=_FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def check(file: Path, *, as_json: bool) -> None:
     """Check every line of FILE; exits with 2 if one is wrong. Nothing is connected to."""
     found = users_file.read(file, os.environ.get(PASSWORD_VARIABLE))
@@ -72,7 +72,7 @@ def check(file: Path, *, as_json: bool) -> None:
 
 @users.command(epilog="\b\nExample:\n  loadgen users show users.csv --json")
 @click.argument("file", type=_FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def show(file: Path, *, as_json: bool) -> None:
     """Show what FILE says of each account, passwords and hashes masked."""
     found = users_file.load(file, os.environ.get(PASSWORD_VARIABLE, ""))
