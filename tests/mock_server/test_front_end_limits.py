@@ -230,6 +230,7 @@ async def test_an_application_pool_of_its_own_is_not_held_up_by_others(cas, conn
 async def test_an_old_worker_takes_its_connections_with_it(cas, connect):
     role = await cas(limits__recycle_after_s=50, limits__recycle_grace_s=40)
     clock = Clock(asyncio.get_running_loop())
+    is_cut = False
     with suppress(ConnectionResetError):
         async with virtual_connection(CAS, PORT, "MBX1", STORE) as old:
             assert isinstance(await old.bind(ECHO), BindAck)
@@ -244,6 +245,8 @@ async def test_an_old_worker_takes_its_connections_with_it(cas, connect):
             assert figures(role, "worker_recycling")[2] == 2
             with pytest.raises(ConnectionResetError):
                 await old.out_channel.rest()
+            is_cut = True
+    assert is_cut
     idle.send(request_head("RPC_IN_DATA", "MBX1", STORE, 4) + bytes(4))
     assert (await idle.head()).startswith(SUCCESS)
 
