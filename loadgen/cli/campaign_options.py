@@ -1,4 +1,4 @@
-"""Options that say who works on what: shared by all commands that take a campaign."""
+"""Options that say who works on what, and who may watch: shared by all commands that take a campaign."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
@@ -170,6 +170,15 @@ def campaign_options(
         return command
 
     return with_them
+
+
+def export_options(command: Command) -> Command:
+    """``--metrics`` and ``--otlp``: for monitoring systems, while it lasts."""
+    otlp = click.option("--otlp", metavar="URL", help="Send them to an OpenTelemetry collector.")
+    metrics = click.option(
+        "--metrics", metavar="[ADDRESS:]PORT", help="Serve the run's own figures to Prometheus there."
+    )
+    return metrics(otlp(command))
 
 
 def own_groups(

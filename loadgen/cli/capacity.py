@@ -17,13 +17,14 @@ from loadgen.cli.campaign_options import (
     DEFAULT_CAMPAIGN,
     campaign_options,
     choose_campaign,
+    export_options,
     own_groups,
     population_options,
     target_option,
 )
 from loadgen.cli.junit import junit_option
 from loadgen.cli.output import also_in, json_option, print_json
-from loadgen.cli.progress import progress_display
+from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.capacity_run import Found, find_capacity
 from loadgen.engine.climb import Aim
@@ -31,6 +32,7 @@ from loadgen.engine.gap_run import measure_gap
 from loadgen.errors import ProfileError
 from loadgen.measure.threshold import EXIT_FAIL, EXIT_PASS, EXIT_UNREACHABLE
 from loadgen.report.junit import verdict_case, write_junit
+from loadgen.telemetry.export import Exports, exporting
 from loadgen.workload.duration import Duration
 
 GAP_CAMPAIGN: Final = "gap"
@@ -81,6 +83,8 @@ Examples:
 )
 @campaign_options(but=DECIDED_BY_SEARCH)
 @json_option("capacity.json")
+@export_options
+@manner_options
 @junit_option
 @click.pass_context
 def capacity(
@@ -99,6 +103,9 @@ def capacity(
     gap: bool,
     junit: Path | None,
     as_json: bool,
+    metrics: str | None,
+    otlp: str | None,
+    manner: Manner | None,
     **options: object,
 ) -> None:
     """Find how many users of CAMPAIGN's mix a target holds, and which limit or threshold stops the next one.
@@ -113,11 +120,20 @@ def capacity(
         plateau_s=_plateau_s(plateau) if plateau else GAP_PLATEAU_S if gap else Aim().plateau_s,
         hold_only=hold_only,
     )
-    with progress_display(chosen.name) as display:
-        search: Callable[..., Coroutine[Any, Any, Gap | Found]] = measure_gap if gap else find_capacity
-        command = repeat_command(sys.argv[1:])
+    search: Callable[..., Coroutine[Any, Any, Gap | Found]] = measure_gap if gap else find_capacity
+    command = repeat_command(sys.argv[1:])
+    exports = Exports.parse(metrics, otlp)
+    with progress_display(chosen.name, manner=manner) as display, exporting(exports, display.say) as meter:
         result = asyncio.run(
-            search(chosen, aim, target, say=display.say, on_progress=display.show, command=command)
+            search(
+                chosen,
+                aim,
+                target,
+                say=display.say,
+                on_progress=display.show,
+                command=command,
+                meter=meter,
+            )
         )
     found = result.capacity if isinstance(result, Found) else result
     if junit is not None:

@@ -11,6 +11,7 @@ import click
 from loadgen.cli.campaign_options import (
     campaign_options,
     choose_campaign,
+    export_options,
     own_groups,
     population_options,
     target_option,
@@ -42,8 +43,7 @@ Examples:
 @population_options
 @campaign_options()
 @json_option("summary.json")
-@click.option("--metrics", metavar="[ADDRESS:]PORT", help="Serve the run's own figures to Prometheus there.")
-@click.option("--otlp", metavar="URL", help="Send them to an OpenTelemetry collector.")
+@export_options
 @manner_options
 @junit_option
 @click.pass_context

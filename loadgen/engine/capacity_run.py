@@ -18,6 +18,7 @@ from loadgen.engine.target import accounts_at_hand
 from loadgen.errors import ProfileError
 from loadgen.measure import threshold
 from loadgen.measure.store import write_json
+from loadgen.telemetry.meter import Meter
 from loadgen.workload.campaign import Campaign, Population, populate
 from loadgen.workload.duration import Duration
 from loadgen.workload.limit_set import read_limit_set
@@ -50,6 +51,7 @@ async def find_capacity(
     say: Say,
     on_progress: Callable[[Progress], None],
     command: str = "",
+    meter: Meter | None = None,
 ) -> Found:
     """Raises the population until something stops it.
 
@@ -80,7 +82,14 @@ async def find_capacity(
 
     say(f"looking for the capacity, up to {ceiling:,} users")
     finished = await run(
-        sized, population, target, say=say, on_progress=on_progress, command=command, lead=lead
+        sized,
+        population,
+        target,
+        say=say,
+        on_progress=on_progress,
+        command=command,
+        lead=lead,
+        meter=meter,
     )
     first = None if topology is None else _first(topology, population, startup=sized.startup == "on")
     plan = partial(compare, topology.name, first) if topology is not None else None

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -13,6 +14,7 @@ from loadgen.engine.climb import Aim
 from loadgen.engine.interrupts import interrupted_by
 from loadgen.engine.progress import Progress
 from loadgen.measure.threshold import EXIT_BUG, EXIT_UNREACHABLE
+from loadgen.telemetry.meter import Meter
 from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
 
 LOADGENS_CLIENT: Final = "loadgen-2007-online"
@@ -29,6 +31,7 @@ async def measure_gap(
     say: Callable[[str], None],
     on_progress: Callable[[Progress], None],
     command: str = "",
+    meter: Meter | None = None,
 ) -> Gap:
     """How many users of each client type of the campaign fit, and how many of LoadGen's.
 
@@ -36,7 +39,15 @@ async def measure_gap(
     what only starting needs. An interrupt ends it, with what has been found by then. Errors are those of
     :func:`~loadgen.engine.capacity_run.find_capacity`.
     """
-    aim = msgspec.structs.replace(aim, hold_only=True)
+    search = partial(
+        find_capacity,
+        aim=msgspec.structs.replace(aim, hold_only=True),
+        target=target,
+        say=say,
+        on_progress=on_progress,
+        command=command,
+        meter=meter,
+    )
     rows: list[GapRow] = []
     is_interrupted, task = False, asyncio.current_task()
 
@@ -51,9 +62,7 @@ async def measure_gap(
         with interrupted_by(interrupt):
             for client, alone in _each_alone(campaign):
                 say(f"{client.name}, start-up {alone.startup}")
-                found = await find_capacity(
-                    alone, aim, target, say=say, on_progress=on_progress, command=command
-                )
+                found = await search(alone)
                 rows.append(row_of(client, found.capacity, str(found.folder)))
                 is_interrupted = is_interrupted or found.is_interrupted
                 if is_interrupted or found.capacity.exit_code in _ENDS_ALL:

@@ -39,9 +39,10 @@ class Meter:
         self._buckets: dict[tuple[Instrument, str], _Buckets] = {}
 
     def describe(self, campaign: str, target: str, run_id: str, version: str) -> None:
-        """Says which run this is."""
+        """Says which run this is, whose figures begin with nothing."""
         self._info = (Reading(instruments.RUN, (campaign, target, run_id, version), 1),)
         self.readings = self._info
+        self._buckets = {}
 
     def take(self, snapshots: Iterable[Snapshot], totals: Totals, standing: Standing) -> None:
         """Adds the histograms of an interval; everything else is told as ``totals`` have it."""

@@ -16,6 +16,7 @@ from loadgen.engine.capacity_run import Found
 from loadgen.engine.climb import Aim
 from loadgen.errors import TransportError
 from loadgen.report.summary import Generator, Latency
+from loadgen.telemetry.meter import Meter
 
 FOUND = Capacity(
     campaign="quickstart",
@@ -79,11 +80,14 @@ def searches(monkeypatch):
         error = None
 
     searches = Searches()
+    searches.meters = []
 
     def replaced(result):
-        async def search(campaign, aim, target, *, say, on_progress, command):
+        async def search(campaign, aim, target, *, say, on_progress, command, meter):
             searches.append((campaign, aim, target))
+            searches.meters.append(meter)
             say("looking")
+            say("Warning: look out")
             if searches.error is not None:
                 raise searches.error
             return result()
@@ -127,6 +131,18 @@ def test_options_aim_the_search_and_change_the_campaign(searches):
     [(campaign, aim, target)] = searches
     assert (campaign.name, campaign.limit_scale, campaign.threshold) == ("smoke", 0.5, ("users.lost == 0",))
     assert (aim, target) == (Aim(ceiling=70, step=5, plateau_s=60.0, hold_only=True), "mock=http://x")
+
+
+@pytest.mark.parametrize("words", [(), ("--gap",)])
+def test_it_is_shown_and_exported_as_runs_are(searches, words):
+    result = invoke(*words, "--plain", "--metrics", "127.63.0.1:0")
+    assert "looking" in result.stderr
+    assert "metrics: http://127.63.0.1:" in result.stderr
+    quiet = invoke(*words, "--quiet")
+    assert quiet.stderr == "Warning: look out\n"
+    exported, not_exported = searches.meters
+    assert isinstance(exported, Meter)
+    assert not_exported is None
 
 
 def test_the_exit_code_is_the_searchs_and_json_is_its_file(searches):
@@ -201,6 +217,8 @@ def test_the_verdict_of_a_gap_goes_to_the_pipeline(searches, tmp_path, code, ver
         (("--plateau", "0s"), "option: plateau: must be longer than 0s"),
         (("--ceiling", "0"), "--ceiling"),
         (("no-such-campaign",), "'no-such-campaign' is no"),
+        (("--metrics", "here"), "option: metrics: 'here' is not ADDRESS:PORT"),
+        (("--otlp", "here"), "option: otlp: 'here' is no address"),
         (("--ramp", "1s"), "No such option '--ramp'"),
         (("--duration", "1m"), "No such option '--duration'"),
     ],

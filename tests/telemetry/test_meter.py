@@ -1,9 +1,10 @@
 import pytest
 
 from loadgen.measure.sample import OPERATIONS
+from loadgen.measure.totals import Totals
 from loadgen.telemetry import instruments
 from loadgen.telemetry.instruments import BOUNDS_S, INSTRUMENTS
-from loadgen.telemetry.meter import Meter
+from loadgen.telemetry.meter import Meter, Standing
 
 
 def values(meter, instrument):
@@ -72,6 +73,15 @@ def test_histograms_add_up_over_the_intervals(meter):
     assert response.smallest == pytest.approx(0.004, rel=0.001)
     assert response.largest == pytest.approx(200, rel=0.001)
     assert values(meter, instruments.SET_UP)["rpc_bind",].total == 2
+
+
+def test_the_next_run_begins_with_nothing(meter):
+    """As one search after another does."""
+    meter.describe("gap", "mock", "beef", "2.0")
+    [info] = meter.readings
+    meter.take([], Totals(), Standing(phase="ramp", users_planned=1, users_wanted=1))
+    assert not {instruments.RESPONSE, instruments.SERVICE} & {each.instrument for each in meter.readings}
+    assert info in meter.readings
 
 
 def test_lag_is_that_of_reports_logging_on_and_off_apart(meter):
