@@ -18,7 +18,7 @@ from loadgen.wire.properties import (
     PropertyTag,
     Value,
 )
-from mock_server.mailboxes.folder import FOLDER_COMPUTED, Folder
+from mock_server.mailboxes.folder import FOLDER_COMPUTED, Folder, PidTagMessageSizeExtended
 from mock_server.mailboxes.mailbox import Mailbox
 from mock_server.mailboxes.object_store import ObjectStore
 from mock_server.mailboxes.property_bag import stored_tag
@@ -28,7 +28,6 @@ from mock_server.rops.call import ACCESS_DENIED, COMPUTED, NOT_FOUND, NOT_SUPPOR
 
 PidTagUserEntryId: Final = 0x66190102
 PidTagUserName: Final = 0x661A001F
-PidTagMessageSizeExtended: Final = 0x0E080014
 
 _OBJECT_TYPE_STORE: Final = 1
 _STORE_SUPPORT: Final = 0x3FFFF & ~0x2000
@@ -72,12 +71,14 @@ class Logon(PropertyHolder):
         return folder
 
     def get(self, tag: PropertyTag) -> Value:
-        """Properties of the store object ([MS-OXCSTOR] 2.2.2.1)."""
+        """Properties of the store object ([MS-OXCSTOR] 2.2.2.1); only its size looks at all messages."""
+        if tag == PidTagMessageSizeExtended and self.mailbox is not None:
+            return sum(folder.get(tag) for folder in self.mailbox.folders.values())
         return self._values().get(tag)
 
     def tags(self) -> Iterable[PropertyTag]:
         """Tags of the store object."""
-        return self._values()
+        return self._values() if self.mailbox is None else (*self._values(), PidTagMessageSizeExtended)
 
     def change(self, _values: Mapping[PropertyTag, Value], _deleted: Iterable[PropertyTag]) -> None:
         """The store object is as it is."""
@@ -106,9 +107,6 @@ class Logon(PropertyHolder):
         values[PidTagDisplayName] = f"Mailbox - {owner.display_name}"
         values[PidTagMailboxOwnerEntryId] = AddressBookEntryId(owner.dn).encode()
         values[PidTagMailboxOwnerName] = owner.display_name
-        values[PidTagMessageSizeExtended] = sum(
-            message.content.size for folder in store.folders.values() for message in folder.messages.values()
-        )
         return values
 
 
