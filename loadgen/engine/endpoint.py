@@ -278,7 +278,9 @@ async def _addresses(host: str, port: int, given: Mapping[str, tuple[str, ...]])
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:  # a name that cannot be one is no matter of the resolver
         why = getattr(error, "strerror", error)
-        raise TransportError(f"{host}: {why}; if it has no name yet, give resolve") from None
+        raise TransportError(
+            f"{host}: {why}; if the DNS does not know it yet, give --resolve {host}=ADDRESS"
+        ) from None
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

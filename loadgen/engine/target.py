@@ -26,6 +26,7 @@ from loadgen.engine.endpoint import (
 )
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
+from loadgen.measure.fetch import why
 from loadgen.measure.limits import AskLimits, MockLimits
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
@@ -202,8 +203,8 @@ async def _first_line(
     if not line:
         if process.returncode == _WRONG_TOPOLOGY and reason:
             raise ProfileError(f"topology: {reason}")
-        why = reason or f"{_describe_exit(process.returncode or 0)}; try 'python -m mock_server'"
-        raise TransportError(f"the mock organisation did not start: {why}")
+        reason = reason or f"{_describe_exit(process.returncode or 0)}; try 'loadgen mock'"
+        raise TransportError(f"the mock organisation did not start: {reason}")
     return Organisation.decode(line, "the mock's first line")
 
 
@@ -226,9 +227,7 @@ async def _ask(url: str, users: int) -> Organisation:
             text = await answer.read()
             status = answer.status
     except (aiohttp.ClientError, TimeoutError) as error:
-        system = getattr(error, "os_error", error)  # without what aiohttp wraps around it
-        why = getattr(system, "strerror", "") or str(system) or type(error).__name__
-        raise TransportError(f"{address}: {why}; is the mock running?") from None
+        raise TransportError(f"{address}: {why(error)}; is the mock running?") from None
     if status != 200:
         raise TransportError(f"{address} answered {status}; give the counters_url of a running mock")
     organisation = Organisation.decode(text, address)

@@ -209,6 +209,8 @@ async def test_a_page_that_is_not_a_mocks_is_refused(running_mock):
 
 
 async def test_a_mock_that_does_not_run_is_said_with_its_address():
-    with pytest.raises(TransportError, match=r"http://127\.0\.77\.2:9/organisation: .*is the mock running"):
+    with pytest.raises(
+        TransportError, match=r"http://127\.0\.77\.2:9/organisation: Connection refused; is the mock running"
+    ):
         async with open_target("mock=http://127.0.77.2:9", CAMPAIGN, users(10), print):
             pass
