@@ -13,7 +13,8 @@ from loadgen.client import users_file
 from loadgen.client.account import Account
 from loadgen.client.client_type import ClientType
 from loadgen.client.users_file import PASSWORD_VARIABLE
-from loadgen.engine.endpoint import given_addresses, parts_of, require_password, resolved
+from loadgen.engine.discovery import with_servers
+from loadgen.engine.endpoint import given_addresses, is_real, parts_of, require_password, resolved
 from loadgen.engine.security import connection_options, secured, tls_settings
 from loadgen.engine.target import Target, open_target
 from loadgen.errors import ProfileError
@@ -32,7 +33,7 @@ async def open_subject(
     mock also :class:`~loadgen.errors.TransportError`.
     """
     (group,) = groups_of(campaign)
-    if target.lower().startswith(("https://", "http://")):
+    if is_real(target):
         host, port, tls = parts_of(target)
         inside = group.client.transport == "tcp"
         yield Subject(
@@ -40,7 +41,7 @@ async def open_subject(
             host=host,
             port=port,
             tls=tls,
-            account=_with_servers(_account(campaign, user, mailbox, say), campaign),
+            account=with_servers(_account(campaign, user, mailbox, say), campaign),
             client=group.client,
             options=connection_options(campaign),
             tls_settings=tls_settings(campaign),
@@ -105,11 +106,3 @@ def _account(campaign: Campaign, user: str, mailbox: str, say: Callable[[str], N
     password = require_password(user or mailbox, "option: user")
     (account,) = users_file.from_mailboxes((mailbox or user,), (password,))
     return replace(account, user=user or mailbox)
-
-
-def _with_servers(account: Account, campaign: Campaign) -> Account:
-    return replace(
-        account,
-        home_server=account.home_server or campaign.mailbox_server or "",
-        public_server=account.public_server or campaign.public_folder_server or "",
-    )

@@ -66,7 +66,7 @@ class Discoverer:
 
         That one answer tells how the server wants to be talked to.
         """
-        given = self._with_defaults(account)
+        given = with_servers(account, self._campaign)
         if self._campaign.autodiscover == "off" or (given.is_complete and self.settings is not None):
             return given, None
         schemes = connection_options(self._campaign).auth
@@ -77,7 +77,7 @@ class Discoverer:
             error.step = "autodiscover"
             return given, error
         self.settings = self.settings or found.settings
-        return self._with_defaults(found.complete(account)), None
+        return with_servers(found.complete(account), self._campaign), None
 
     async def _ask_directory(self, account: Account, problem: PeerError | None) -> Account:
         """What referral and directory make of an account; ``problem`` is that of Autodiscover.
@@ -98,13 +98,14 @@ class Discoverer:
             error.args = (f"directory for {account.smtp}, asked by way of {server}: {error}",)
             raise
 
-    def _with_defaults(self, account: Account) -> Account:
-        campaign = self._campaign
-        return msgspec.structs.replace(
-            account,
-            home_server=account.home_server or campaign.mailbox_server or "",
-            public_server=account.public_server or campaign.public_folder_server or "",
-        )
+
+def with_servers(account: Account, campaign: Campaign) -> Account:
+    """The account with the campaign's servers, where it names none itself."""
+    return msgspec.structs.replace(
+        account,
+        home_server=account.home_server or campaign.mailbox_server or "",
+        public_server=account.public_server or campaign.public_folder_server or "",
+    )
 
 
 def _require_complete(account: Account, campaign: Campaign) -> None:
