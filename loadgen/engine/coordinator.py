@@ -365,7 +365,10 @@ class Coordinator:
             shard, users = link.plan.shard, len(link.plan.users)
             if shard not in self._lost:
                 self._lost.add(shard)
-                text = f"worker {shard} died, and its {users:,} users with it"
+                text = (
+                    f"worker {shard} died, and its {users:,} users with it; "
+                    "if the machine ran out of memory, dmesg says so"
+                )
                 self._tally.lose(shard, users, text)
                 self.ending = msgspec.structs.replace(self.ending, broken=(*self.ending.broken, text))
 

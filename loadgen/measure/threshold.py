@@ -263,7 +263,11 @@ def judge(
     failed += not_met
     skipped = sum(operation["skipped"] for operation in document["operations"].values())
     if skipped and not invalid:
-        failed.insert(0, f"target_overloaded: {skipped:,} arrivals skipped while the generator kept time")
+        failed.insert(
+            0,
+            f"target_overloaded: {skipped:,} arrivals skipped while the generator kept time: "
+            "too many operations waited for the target",
+        )
     if ending.aborted:
         failed.insert(0, f"aborted: {ending.aborted}")
 

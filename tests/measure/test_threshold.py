@@ -158,7 +158,7 @@ def refused(**by_limit: int) -> dict[str, Any]:
         (
             with_change("operations", "resolve_names", "skipped", 4),
             "FAIL",
-            "target_overloaded: 4 arrivals skipped while the generator kept time",
+            "target_overloaded: 4 arrivals skipped while the generator kept time: too many operations waited",
             99,
         ),
         (with_change("users", "refused", 2), "FAIL", "2 of 10 users were refused", 99),
