@@ -210,7 +210,7 @@ def prometheus(counters: Counters) -> str:
     ]
     for server, figures in counters.roles.items():
         lines += (
-            f'mock_counter{{server="{server}",counter="{_escaped(name)}"}} {value:g}'
+            f'mock_counter{{server="{server}",counter="{_escaped(name)}"}} {value:.15g}'
             for name, value in figures.items()
         )
     return "\n".join((*lines, ""))

@@ -29,7 +29,8 @@ from loadgen.engine.security import INSECURE
 from loadgen.engine.shards import Machine, Requirements, cut, require
 from loadgen.engine.tally import Tally
 from loadgen.engine.target import Target, open_target
-from loadgen.errors import ProfileError
+from loadgen.errors import PeerError, ProfileError
+from loadgen.measure.limits import AskLimits, CountedLimits
 from loadgen.measure.scrape import Scraper
 from loadgen.measure.server_counters import AskCounters, ExporterCounters, MockServerCounters
 from loadgen.measure.store import RunRecord, RunStore
@@ -86,7 +87,7 @@ async def run(
         say(f"results: {store.folder}/")
         with store:
             record = _record(campaign, population, opened, started, started_ns, command)
-            limits = LimitWatch(opened.limits)
+            limits = LimitWatch(await asked_of_limits(opened, scraper))
             tally = Tally(campaign, population, store, record, time.monotonic_ns, limits, limit_check, meter)
             links = local_links(cut(campaign, population, opened, sources, requirements, record.run_id))
             coordinator = lead(
@@ -147,6 +148,17 @@ async def _scraper(campaign: Campaign, say: Callable[[str], None]) -> Scraper | 
     if warning := await scraper.choose():
         say(f"Warning: {warning}")
     return scraper
+
+
+async def asked_of_limits(target: Target, scraper: Scraper | None) -> AskLimits | None:
+    """Who says how far limits are used: the target, or else what is scraped, if that knows of any."""
+    if target.limits is not None or scraper is None:
+        return target.limits
+    ask = CountedLimits(ExporterCounters(scraper))
+    try:
+        return ask if await ask() else None
+    except PeerError:
+        return None
 
 
 def counter_sources(target: Target, scraper: Scraper | None) -> list[AskCounters]:

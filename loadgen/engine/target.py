@@ -27,7 +27,8 @@ from loadgen.engine.endpoint import (
 from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.connections import Counter, KernelCounter, MockCounter, organisation_filters
 from loadgen.measure.fetch import why
-from loadgen.measure.limits import AskLimits, MockLimits
+from loadgen.measure.limits import AskLimits, CountedLimits
+from loadgen.measure.server_counters import MockServerCounters
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 
@@ -139,7 +140,7 @@ def mock_target(name: str, organisation: Organisation, process: Process | None =
         dialect=library.read("dialect", _client_dialect(organisation), Dialect),
         dialect_reason="the mock says so",
         inside=organisation.inside,
-        limits=MockLimits(organisation.counters_url),
+        limits=CountedLimits(MockServerCounters(organisation.counters_url)),
         organisation=organisation,
         process=process,
     )

@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from loadgen.errors import RemoteProtocolError
-from loadgen.measure.connections import fetch_counters
+from loadgen.measure.server_counters import AskCounters, ServerCounters
 
 LIMITS: Final = (
     "ports",
@@ -27,7 +26,7 @@ UNKNOWN: Final = "unknown"
 PASSING: Final = frozenset({"request_queue", "worker_recycling"})
 """Limits of which nothing is held, so nothing is released."""
 
-_PREFIX: Final = "Limit\\"
+_PREFIX: Final = "\\Limit\\"
 _IN_USE, _OF, _HITS = "In Use", "Of", "Hits"
 
 
@@ -61,27 +60,19 @@ AskLimits = Callable[[], Awaitable[list[LimitReading]]]
 """Reads all limits of all servers; raises :class:`~loadgen.errors.PeerError`."""
 
 
-class _Counters(msgspec.Struct):
-    roles: dict[str, dict[str, float]] = {}
+class CountedLimits:
+    """Reads all limits of all servers among their performance counters."""
 
-
-class MockLimits:
-    """Asks a mock organisation, whose ``counters_url`` this is."""
-
-    def __init__(self, counters_url: str) -> None:
-        self._url = counters_url
+    def __init__(self, ask: AskCounters) -> None:
+        self._ask = ask
 
     async def __call__(self) -> list[LimitReading]:
         """Raises :class:`~loadgen.errors.PeerError`."""
-        return read_limits(await fetch_counters(self._url))
+        return read_limits(await self._ask())
 
 
-def read_limits(text: str | bytes) -> list[LimitReading]:
-    """The limits in a mock's ``/counters``; raises :class:`~loadgen.errors.RemoteProtocolError`."""
-    try:
-        roles = msgspec.json.decode(text, type=_Counters).roles
-    except msgspec.MsgspecError as error:
-        raise RemoteProtocolError(f"the mock's counters: {error}") from None
+def read_limits(servers: ServerCounters) -> list[LimitReading]:
+    """The limits that counters are about."""
     return [
         LimitReading(
             name,
@@ -90,8 +81,8 @@ def read_limits(text: str | bytes) -> list[LimitReading]:
             counters.get(f"{_PREFIX}{name}\\{_OF}", 0.0),
             round(hits),
         )
-        for server, counters in roles.items()
+        for server, counters in servers.items()
         for counter, hits in counters.items()
         if counter.startswith(_PREFIX) and counter.endswith(f"\\{_HITS}")
-        for name in (counter.split("\\")[1],)
+        for name in (counter.removeprefix(_PREFIX).partition("\\")[0],)
     ]

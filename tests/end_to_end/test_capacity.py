@@ -106,6 +106,31 @@ def test_a_target_that_runs_already_is_searched_while_users_work(tmp_path):
     assert events.count('"plateau"') == len(found["steps"])
 
 
+def test_a_real_target_over_https_is_searched_and_its_exporter_names_the_limit(tmp_path):
+    """30 ports: 5 users with 6 connections each. Known are address, accounts, and an exporter."""
+    tls = ("--set", "http.tls=true", "--set", "limits.ports=30")
+    with running_mock(tmp_path, "small", *tls, users=10) as mock:
+        users_file, name = tmp_path / "users.csv", "cas1.contoso.test"
+        accounts = [mock.account(index) for index in range(10)]
+        lines = [f"{account.smtp},{account.credentials.password}" for account in accounts]
+        users_file.write_text("\n".join(["mailbox,password", *lines]))
+        users_file.chmod(0o600)
+        found = capacity(
+            tmp_path,
+            *("--target", f"https://{name}:{mock.port}", "--resolve", f"{name}={mock.host}"),
+            *("--ca-file", mock.proxy.tls_settings.ca_file, "--users-file", str(users_file)),
+            *("--counters-url", f"{mock.organisation.counters_url}/metrics"),
+            *("--users", "10", "--client", ONLINE, "--startup", "off", "--hold-only", "--plateau", "1s"),
+        )
+        mock.wait_until_idle()
+    assert (found["users"], found["ceiling"], found["plan"]) == (5, 10, None)
+    assert (found["stopped_by"], found["limit"], found["server"]) == ("limit", "ports", "CAS1")
+    before, after = found["evidence"]["before"], found["evidence"]["after"]
+    assert before["of"] == after["in_use"] == 30
+    assert after["hits"] > before["hits"]
+    assert found["connections"]["client_to_cas"]["kernel"] == 30
+
+
 def test_a_ceiling_is_never_passed(tmp_path):
     found = capacity(
         tmp_path,

@@ -9,7 +9,8 @@ from loadgen.capacity.ceilings import ceilings
 from loadgen.client.account import RpcProxy
 from loadgen.client.transport import ConnectionOptions
 from loadgen.errors import PeerError, limits_of
-from loadgen.measure.limits import MockLimits
+from loadgen.measure.limits import CountedLimits
+from loadgen.measure.server_counters import MockServerCounters
 from loadgen.workload import library
 from loadgen.workload.campaign import Population, UserGroup
 from loadgen.workload.profile import MessageProfile
@@ -78,7 +79,7 @@ async def test_users_are_refused_where_the_plan_says(tmp_path, types, startup, c
             )
             for user in range(first.users + 1)
         ]
-        ask = MockLimits(mock.organisation.counters_url)
+        ask = CountedLimits(MockServerCounters(mock.organisation.counters_url))
         try:
             for person in people[:-1]:
                 await person.client.log_on()

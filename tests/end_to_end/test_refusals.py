@@ -10,7 +10,8 @@ from loadgen.client.account_source import elsewhere
 from loadgen.client.outlook import OutlookClient
 from loadgen.errors import MapiError, PeerError, limits_of
 from loadgen.measure.connections import count_until_equal
-from loadgen.measure.limits import MockLimits
+from loadgen.measure.limits import CountedLimits
+from loadgen.measure.server_counters import MockServerCounters
 from loadgen.workload.connection_model import expected, virtual_connections
 from tests.end_to_end.mock_organisation import running_mock
 from tests.end_to_end.person import CLIENT_TYPES, Person
@@ -35,7 +36,7 @@ async def test_refused_users_leave_nothing_open_and_the_limit_is_named(
 ):
     """One logs on after the other; 20 ports are enough for three users with three connections each."""
     with running_mock(tmp_path, "--set", setting) as mock:
-        ask = MockLimits(mock.organisation.counters_url)
+        ask = CountedLimits(MockServerCounters(mock.organisation.counters_url))
         assert sum(each.hits for each in await ask()) == 0
         people = [Person(mock, index, kind, startup=False) for index in range(admitted + 4)]
         errors = []

@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 
-from loadgen.engine.run import source_addresses, within_rate
-from loadgen.errors import ProfileError
+from loadgen.engine.run import asked_of_limits, source_addresses, within_rate
+from loadgen.errors import ProfileError, TransportError
+from loadgen.measure.limits import LimitReading
 from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
 
@@ -23,6 +26,32 @@ def test_source_addresses_are_single_ones_and_ranges(texts, addresses):
 def test_what_is_no_range_is_refused_by_name(text):
     with pytest.raises(ProfileError, match="source_ip: "):
         source_addresses((text,))
+
+
+class Exporter:
+    url = "http://127.63.0.2:9182/metrics"
+
+    def __init__(self, *found):
+        self.found = list(found)
+
+    async def ask(self):
+        if not self.found:
+            raise TransportError("nobody there")
+        return self.found.pop(0)
+
+
+async def test_limits_are_asked_of_the_target_or_else_of_what_is_scraped():
+    async def ask():
+        return []
+
+    knows, knows_nothing = SimpleNamespace(limits=ask), SimpleNamespace(limits=None)
+    hits = {r'mock_counter{server="CAS1",counter="Limit\\ports\\Hits"}': 4.0}
+    assert await asked_of_limits(knows, Exporter(hits)) is ask
+    assert await asked_of_limits(knows_nothing, None) is None
+    assert await asked_of_limits(knows_nothing, Exporter({"node_load1": 1.0})) is None
+    assert await asked_of_limits(knows_nothing, Exporter()) is None
+    scraped = await asked_of_limits(knows_nothing, Exporter(hits, hits))
+    assert await scraped() == [LimitReading("ports", "CAS1", 0.0, 0.0, 4)]
 
 
 def test_a_ramp_is_stretched_to_what_the_rate_allows(population_of):

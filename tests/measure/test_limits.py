@@ -1,12 +1,12 @@
-"""What servers say of their limits, from the JSON of a mock's counters."""
-
-import json
+"""What servers say of their limits, among their counters."""
 
 import pytest
 from aiohttp import web
 
-from loadgen.errors import RemoteProtocolError, TransportError
-from loadgen.measure.limits import LimitReading, MockLimits, read_limits
+from loadgen.errors import TransportError
+from loadgen.measure.limits import CountedLimits, LimitReading, read_limits
+from loadgen.measure.scrape import Scraper
+from loadgen.measure.server_counters import ExporterCounters, MockServerCounters
 
 ROLES = {
     "CAS1": {
@@ -17,36 +17,47 @@ ROLES = {
     },
     "MBX1": {"Limit\\context_handles\\Hits": 0},
 }
+EXPORTED = r"""
+mock_counter{server="CAS1",counter="Limit\\ports\\In Use"} 3276
+mock_counter{server="CAS1",counter="Limit\\ports\\Of"} 3276
+mock_counter{server="CAS1",counter="Limit\\ports\\Hits"} 41
+mock_counter{server="MBX1",counter="Limit\\context_handles\\Hits"} 0
+windows_exchange_rpc_user_count 7
+"""
 READINGS = [
     LimitReading("ports", "CAS1", 3276.0, 3276.0, 41),
     LimitReading("context_handles", "MBX1", 0.0, 0.0, 0),
 ]
 
 
-def test_limits_are_read_by_server():
-    assert read_limits(json.dumps({"connections": {}, "roles": ROLES})) == READINGS
-    assert read_limits("{}") == []
+def test_counters_about_other_things_are_no_limits():
+    assert read_limits({"CAS1": {r"\RPC/HTTP Proxy\Limit": 1, r"\Limit": 1, r"\Limit\ports\Of": 1}}) == []
+    assert read_limits({}) == []
 
 
-@pytest.mark.parametrize("text", ["[]", '{"roles": {"CAS1": 3}}', "no JSON"])
-def test_counters_that_say_something_else_are_refused(text):
-    with pytest.raises(RemoteProtocolError, match="the mock's counters"):
-        read_limits(text)
-
-
-async def test_the_mock_is_asked_over_http():
+async def test_a_mock_and_an_exporter_say_the_same():
     async def counters(_: web.Request) -> web.Response:
         return web.json_response({"connections": {}, "roles": ROLES})
 
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=EXPORTED)
+
     app = web.Application()
     app.router.add_get("/counters", counters)
+    app.router.add_get("/metrics", metrics)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.33.9.1", 0).start()
-    ask = MockLimits(f"http://127.33.9.1:{runner.addresses[0][1]}/")
+    url = f"http://127.33.9.1:{runner.addresses[0][1]}"
+    sources = [
+        CountedLimits(MockServerCounters(f"{url}/")),
+        CountedLimits(ExporterCounters(Scraper(f"{url}/metrics"))),
+    ]
     try:
-        assert await ask() == READINGS
+        for ask in sources:
+            assert await ask() == READINGS
     finally:
         await runner.cleanup()
-    with pytest.raises(TransportError):
-        await ask()
+    for ask in sources:
+        with pytest.raises(TransportError):
+            await ask()

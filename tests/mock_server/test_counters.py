@@ -66,9 +66,10 @@ def test_a_proxys_figures():
 
 
 def test_prometheus_text():
-    text = prometheus(Counters({"store": 2}, {"MBX1": {'MSExchangeIS\\a "b"': 1.5}}))
+    text = prometheus(Counters({"store": 2}, {"MBX1": {'MSExchangeIS\\a "b"': 1.5, "requests": 1_234_567}}))
     assert [line for line in text.splitlines() if not line.startswith("#")] == [
         'mock_connections{column="store"} 2',
         'mock_counter{server="MBX1",counter="MSExchangeIS\\\\a \\"b\\""} 1.5',
+        'mock_counter{server="MBX1",counter="requests"} 1234567',
     ]
     assert text.endswith("\n")
