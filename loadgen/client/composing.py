@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from loadgen.client.account import Account
-from loadgen.client.content import ATTACHMENT_NAME, Content
+from loadgen.client.content import (
+    ATTACHED_BY_VALUE,
+    ATTACHMENT_NAME,
+    CODE_PAGE,
+    HTML_IS_BEST,
+    LOCALE,
+    UNSENT_AND_READ,
+    Content,
+)
 from loadgen.client.store_session import StoreSession
 from loadgen.errors import WrongAnswer
 from loadgen.protocol.emsmdb_session import RopBatch, RopResults, ServerObjectHandle
@@ -37,11 +45,6 @@ STREAM_CHUNK = 28 * 1024
 """Bytes per RopWriteStream: what fits into one payload of 32 KB beside the ROPs that go with it."""
 
 _MAIL_USER = 6
-_UNSENT_AND_READ = 0x9
-_ATTACH_BY_VALUE = 1
-_HTML_IS_BEST = 3
-_CODE_PAGE = 1252
-_LOCALE = 0x409
 _COMPUTED = 0x8004011A
 """The store works a property out by itself, which loses nothing."""
 _SAVE_FLAGS = KEEP_OPEN_READ_WRITE | 0x08
@@ -50,7 +53,7 @@ _SAVE_FLAGS = KEEP_OPEN_READ_WRITE | 0x08
 _ATTACHMENT_PROPERTIES = tuple(
     PropertyValue(tag, value)
     for tag, value in (
-        (p.PidTagAttachMethod, _ATTACH_BY_VALUE),
+        (p.PidTagAttachMethod, ATTACHED_BY_VALUE),
         (p.PidTagRenderingPosition, 0xFFFFFFFF),
         (p.PidTagAttachLongFilename, ATTACHMENT_NAME),
         (p.PidTagAttachExtension, ".bin"),
@@ -124,11 +127,11 @@ class Composer:
             (p.PidTagDeleteAfterSubmit, False),
             (p.PidTagReadReceiptRequested, False),
             (p.PidTagOriginatorDeliveryReportRequested, False),
-            (p.PidTagMessageFlags, _UNSENT_AND_READ),
-            (p.PidTagMessageCodepage, _CODE_PAGE),
-            (p.PidTagInternetCodepage, _CODE_PAGE),
-            (p.PidTagMessageLocaleId, _LOCALE),
-            (p.PidTagNativeBodyInfo, _HTML_IS_BEST),
+            (p.PidTagMessageFlags, UNSENT_AND_READ),
+            (p.PidTagMessageCodepage, CODE_PAGE),
+            (p.PidTagInternetCodepage, CODE_PAGE),
+            (p.PidTagMessageLocaleId, LOCALE),
+            (p.PidTagNativeBodyInfo, HTML_IS_BEST),
             (p.PidTagClientSubmitTime, submit_time),
             (p.PidTagSentMailEntryId, self._sent_items),
             (p.PidTagConversationTopic, content.subject),

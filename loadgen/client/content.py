@@ -6,13 +6,23 @@ All of it follows from the message's key and size, so a reader can tell whether 
 import re
 from hashlib import shake_128
 from html import escape
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from loadgen.errors import WrongAnswer
 
 ATTACHMENT_NAME = "figures.bin"
+ATTACHED_BY_VALUE: Final = 1
+"""PidTagAttachMethod of an attachment that is in the message itself."""
+HTML_IS_BEST: Final = 3
+"""PidTagNativeBodyInfo of a message that was written in HTML."""
+UNSENT_AND_READ: Final = 0x9
+"""PidTagMessageFlags of a message that is being written."""
+CODE_PAGE: Final = 1252
+"""Western European, as of the texts that are not Unicode."""
+LOCALE: Final = 0x409
+"""English (United States)."""
 
 _SUBJECT = re.compile(r"(.+) \(([1-9][0-9]{0,8}) bytes\)")
 _PARAGRAPH = (

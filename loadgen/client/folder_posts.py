@@ -5,7 +5,7 @@ from typing import Final
 
 from loadgen.client.account import Account
 from loadgen.client.composing import check_properties, check_written
-from loadgen.client.content import Content
+from loadgen.client.content import CODE_PAGE, HTML_IS_BEST, Content
 from loadgen.client.rows import find_row
 from loadgen.client.store_session import StoreSession
 from loadgen.client.streams import StreamReader
@@ -47,10 +47,8 @@ _POST_PROPERTIES: Final = (
 )
 _BODIES: Final = {1: p.PidTagBody, 2: p.PidTagRtfCompressed, 3: p.PidTagHtml}
 """The property that holds the best form of a body, by PidTagNativeBodyInfo."""
-_HTML_IS_BEST: Final = 3
 _READ: Final = 1
 _POST_ICON: Final = 1
-_CODE_PAGE: Final = 1252
 
 
 class FolderPosts:
@@ -169,8 +167,8 @@ class FolderPosts:
             (p.PidTagSentRepresentingName, account.display_name),
             (p.PidTagSentRepresentingAddressType, "EX"),
             (p.PidTagSentRepresentingEmailAddress, account.legacy_dn),
-            (p.PidTagMessageCodepage, _CODE_PAGE),
-            (p.PidTagInternetCodepage, _CODE_PAGE),
-            (p.PidTagNativeBodyInfo, _HTML_IS_BEST),
+            (p.PidTagMessageCodepage, CODE_PAGE),
+            (p.PidTagInternetCodepage, CODE_PAGE),
+            (p.PidTagNativeBodyInfo, HTML_IS_BEST),
         )
         return tuple(PropertyValue(tag, value) for tag, value in values)

@@ -6,7 +6,15 @@ from typing import Final
 import msgspec
 
 from loadgen.client.account import Account
-from loadgen.client.content import ATTACHMENT_NAME, Content
+from loadgen.client.content import (
+    ATTACHED_BY_VALUE,
+    ATTACHMENT_NAME,
+    CODE_PAGE,
+    HTML_IS_BEST,
+    LOCALE,
+    UNSENT_AND_READ,
+    Content,
+)
 from loadgen.client.store_session import StoreSession
 from loadgen.errors import WrongAnswer
 from loadgen.protocol.emsmdb_session import RopBatch, ServerObjectHandle
@@ -28,12 +36,6 @@ from loadgen.wire.rop.oxomsg import RopTransportSendRequest
 _CHUNK: Final = 0x7B00
 """Bytes per RopFastTransferDestinationPutBuffer, beside which the other ROPs of a call find room."""
 
-_CODE_PAGE = 1252
-_LOCALE = 0x409
-_READ_AND_UNSENT = 0x9
-_BY_VALUE = 1
-_HTML_IS_BEST = 3
-
 
 def composed(
     sender: Account, content: Content, recipients: Sequence[Account], submit_time: int
@@ -49,11 +51,11 @@ def composed(
         (p.PidTagNormalizedSubject, content.subject),
         (p.PidTagConversationTopic, content.subject),
         (p.PidTagClientSubmitTime, submit_time),
-        (p.PidTagMessageFlags, _READ_AND_UNSENT),
-        (p.PidTagMessageCodepage, _CODE_PAGE),
-        (p.PidTagInternetCodepage, _CODE_PAGE),
-        (p.PidTagMessageLocaleId, _LOCALE),
-        (p.PidTagNativeBodyInfo, _HTML_IS_BEST),
+        (p.PidTagMessageFlags, UNSENT_AND_READ),
+        (p.PidTagMessageCodepage, CODE_PAGE),
+        (p.PidTagInternetCodepage, CODE_PAGE),
+        (p.PidTagMessageLocaleId, LOCALE),
+        (p.PidTagNativeBodyInfo, HTML_IS_BEST),
         (p.PidTagSenderName, sender.display_name),
         (p.PidTagSenderAddressType, "EX"),
         (p.PidTagSenderEmailAddress, sender.legacy_dn),
@@ -142,7 +144,7 @@ def _recipient(row_id: int, account: Account) -> Recipient:
 
 def _attachment(content: Content) -> Attachment:
     values = (
-        (p.PidTagAttachMethod, _BY_VALUE),
+        (p.PidTagAttachMethod, ATTACHED_BY_VALUE),
         (p.PidTagRenderingPosition, 0xFFFFFFFF),
         (p.PidTagAttachLongFilename, ATTACHMENT_NAME),
         (p.PidTagAttachDataBinary, content.attachment),
