@@ -174,7 +174,9 @@ def campaign_options(
 
 def export_options(command: Command) -> Command:
     """``--metrics`` and ``--otlp``: for monitoring systems, while it lasts."""
-    otlp = click.option("--otlp", metavar="URL", help="Send them to an OpenTelemetry collector.")
+    otlp = click.option(
+        "--otlp", metavar="URL", help="Send the run's own figures to an OpenTelemetry collector."
+    )
     metrics = click.option(
         "--metrics", metavar="[ADDRESS:]PORT", help="Serve the run's own figures to Prometheus there."
     )

@@ -39,7 +39,9 @@ Examples:
     multiple=True,
     help="What ends with exit code 99: 'path op number', or a change, '+10%' or '-5'; may be repeated.",
 )
-@click.option("--seed", default=1, show_default=True, help="Of the drawings that tell what is noise.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the random drawings that tell what is noise."
+)
 @click.option("--json", "form", flag_value="json", help=json_help())
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown instead of text.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page to FILE.")

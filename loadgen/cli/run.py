@@ -63,7 +63,9 @@ def run(
     manner: Manner | None,
     **options: object,
 ) -> None:
-    """Run CAMPAIGN, a built-in name or a TOML file; without one, and without users of your own, 'quickstart'.
+    """Run CAMPAIGN, a built-in name ('loadgen profiles list campaign') or a TOML file.
+
+    Without one, and without users of your own, it is 'quickstart'.
 
     Keys of the campaign file are options under the same name, and win over the file.
     """
