@@ -201,4 +201,3 @@ async def mapped_port(asked: TcpConnection, mapper: TcpServer, interface: Syntax
             return tower.tcp_endpoint[1]
     name = UUID(bytes_le=interface.uuid)
     raise BindRefused(f"{mapper.host}:{mapper.port}: the endpoint mapper has no port for {name}")
-
