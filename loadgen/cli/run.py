@@ -63,9 +63,10 @@ def run(
     manner: Manner | None,
     **options: object,
 ) -> None:
-    """Run CAMPAIGN, a built-in name ('loadgen profiles list campaign') or a TOML file.
+    """Run CAMPAIGN's users against a target, and judge it.
 
-    Without one, and without users of your own, it is 'quickstart'.
+    CAMPAIGN is a built-in name ('loadgen profiles list campaign') or a TOML file; without one, and without
+    users of your own, it is 'quickstart'.
 
     Keys of the campaign file are options under the same name, and win over the file.
     """
