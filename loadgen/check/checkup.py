@@ -191,22 +191,29 @@ class _Checkup:
         return found, f"{found.settings.server or 'no server'} by {found.url}"
 
     async def _refer(self, opener: Opener, server: str) -> str:
-        """Whom to ask about the directory; without an answer the same server."""
+        """Whom to ask about the directory.
+
+        Without an answer it is the same server, where DSProxy is, but inside the firewall nobody: "".
+        """
+        otherwise = server if self._client.transport == "http" else ""
         if not self._asks_directory:
             self._skip("referral", ("referral",), f"{self._client.name} asks no directory")
             return server
         connection = await opener.open("referral", server, (rfr.INTERFACE,))
         if connection is None:
             self._journal.skipped(("referral",), "no connection to the referral service")
-            return server
+            return otherwise
         if not self._account.legacy_dn:
             self._journal.skipped(("referral",), "it asks for the DN, which is not known")
             return server
-        return await self._journal.run("referral", ask_referral(connection, self._account)) or server
+        return await self._journal.run("referral", ask_referral(connection, self._account)) or otherwise
 
     async def _look_in_directory(self, opener: Opener, server: str) -> None:
         if not self._asks_directory:
             self._skip("directory", ("directory",), f"{self._client.name} asks no directory")
+            return
+        if not server:
+            self._skip("directory", ("directory",), "the referral service names no server")
             return
         connection = await opener.open("directory", server, (nspi.INTERFACE,))
         if connection is None:

@@ -6,6 +6,7 @@ from loadgen.check.finding import Finding, KnownFailure, fault, in_steps, mapi, 
 from loadgen.errors import (
     BindRefused,
     ConnectionLost,
+    MapiError,
     RemoteProtocolError,
     RpcFault,
     TimedOut,
@@ -21,6 +22,12 @@ _WRONG_SERVER: Final = 0x478
 
 def _cut_short(finding: Finding) -> bool:
     return isinstance(finding.error, ConnectionLost) and finding.cut_short > 0
+
+
+def _names_no_directory(finding: Finding) -> bool:
+    error = finding.error
+    called = isinstance(error, MapiError) and error.call == "RfrGetNewDSA"
+    return called or (isinstance(error, WrongAnswer) and finding.step == "referral")
 
 
 RPC_FAILURES: Final = (
@@ -81,6 +88,14 @@ RPC_FAILURES: Final = (
         "The service does not take the NDR encoding of 32 bits.",
         "Report it to the server's maker, with a trace: every server has to take it.",
         "[C706] 12.6.4.4, provider rejection 2, reason 2",
+    ),
+    KnownFailure(
+        "credentials_refused",
+        text(BindRefused, "authentication refused: fault 0x00000005"),
+        "The service has heard user and password and does not take them: one of them is wrong, or the "
+        "account is locked.",
+        "Check user (address, or DOMAIN\\name) and password; wait before you try again.",
+        "[MS-RPCE] 3.3.1.5.2, ERROR_ACCESS_DENIED to a leg of the authentication",
     ),
     KnownFailure(
         "authentication_type_refused",
@@ -204,6 +219,15 @@ RPC_FAILURES: Final = (
         "The user has all the sessions that the store allows (32), or the store has no context handle left.",
         "Close other clients of this user; see docs/limits.md.",
         "[F] KB842022",
+    ),
+    KnownFailure(
+        "no_referral",
+        _names_no_directory,
+        "The referral service names no directory server for this user: it does not know his distinguished "
+        "name, or knows no global catalog.",
+        "Check the column dn of the users file, or leave it empty so that it is discovered; look whether the "
+        "server reaches a global catalog.",
+        "[MS-OXABREF] 3.1.4.1",
     ),
     KnownFailure(
         "stale_session",

@@ -7,18 +7,19 @@ from uuid import UUID
 
 from loadgen.errors import WireError
 from loadgen.trace.record import Record
-from loadgen.wire import emsmdb, mgmt, nspi, pdu, rfr, rts
+from loadgen.wire import emsmdb, epm, mgmt, nspi, pdu, rfr, rts
 from loadgen.wire.extended_buffer import read_payloads
 from loadgen.wire.pdu import PduType, SyntaxId
 from loadgen.wire.rop.buffer import read_requests
 
-_MODULES: Final = (emsmdb, nspi, rfr, mgmt)
+_MODULES: Final = (emsmdb, nspi, rfr, mgmt, epm)
 INTERFACES: Final[dict[SyntaxId, str]] = {
     emsmdb.INTERFACE: "EMSMDB",
     emsmdb.ASYNC_INTERFACE: "AsyncEMSMDB",
     nspi.INTERFACE: "NSPI",
     rfr.INTERFACE: "RFR",
     mgmt.INTERFACE: "MGMT",
+    epm.INTERFACE: "EPM",
 }
 _LEVELS: Final = {2: "connect", 5: "integrity", 6: "privacy"}
 _AUTH_TYPES: Final = {9: "SPNEGO", 10: "NTLM", 16: "Kerberos"}
@@ -27,6 +28,7 @@ _TYPES: Final = {
     value: name.lower() for name, value in vars(PduType).items() if name.isupper() and isinstance(value, int)
 }
 _MOST_JOINED: Final = 1 << 20
+_MAP: Final = "EPM.EptMap"
 
 
 def _methods(modules: Iterable[ModuleType]) -> Iterator[tuple[tuple[SyntaxId, int], Any]]:
@@ -103,7 +105,7 @@ class Dialogue:
         method = f"opnum {request.opnum}" if kind is None else kind.__name__.removesuffix("Request")
         called = f"{interface_name(interface).partition(' ')[0]}.{method}"
         self._calls[request.call_id] = called
-        return called + self._rops(request)
+        return called + (_wanted(request.stub) if called == _MAP else self._rops(request))
 
     def _rops(self, request: pdu.Request) -> str:
         """The ROPs of a call that is complete, if they can be read."""
@@ -129,7 +131,27 @@ class Dialogue:
         sealed = response.auth is not None and response.auth.auth_level == _PRIVACY
         if sealed or not response.flags & pdu.LAST_FRAG or len(response.stub) < 4:
             return called
-        return f"{called} returns 0x{int.from_bytes(response.stub[-4:], 'little'):08X}"
+        mapped = _mapped(response.stub) if called == _MAP else ""
+        return f"{called} returns 0x{int.from_bytes(response.stub[-4:], 'little'):08X}{mapped}"
+
+
+def _wanted(stub: bytes) -> str:
+    """The interface that an endpoint mapper is asked for."""
+    try:
+        interface = epm.EptMapRequest.decode(stub).tower.interface
+    except WireError:
+        return " [a tower that cannot be read]"
+    return f" [{interface_name(interface)}]" if interface is not None else ""
+
+
+def _mapped(stub: bytes) -> str:
+    """Where it says that the interface is."""
+    try:
+        towers = epm.EptMapResponse.decode(stub).towers
+    except WireError:
+        return " [towers that cannot be read]"
+    endpoints = filter(None, (tower.tcp_endpoint for tower in towers))
+    return f" [{', '.join(f'{address}:{port}' for address, port in endpoints) or 'nowhere'}]"
 
 
 def _rts_record(data: bytes) -> Record:

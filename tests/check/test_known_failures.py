@@ -113,10 +113,11 @@ CASES = {
         ("bind_store", BindRefused("EMSMDB refused: the interface is not supported"))
     ],
     "encoding_not_supported": [("bind_store", BindRefused("EMSMDB refused: its encoding is not supported"))],
+    "credentials_refused": [("bind_store", BindRefused("authentication refused: fault 0x00000005"))],
     "authentication_type_refused": [
         ("bind_store", BindRefused("bind refused: the authentication type is not recognised")),
         ("bind_store", BindRefused("bind refused: invalid checksum")),
-        ("bind_store", BindRefused("authentication refused: fault 0x00000005")),
+        ("bind_store", BindRefused("authentication refused: fault 0x00000721")),
     ],
     "bind_limit": [("bind_store", BindRefused("bind refused: temporary congestion"))],
     "bind_refused": [("bind_store", BindRefused("bind refused: reason 77"))],
@@ -137,6 +138,10 @@ CASES = {
     "code_page_refused": [("mailbox", MapiError("EcDoConnectEx", 0x80040111))],
     "directory_sessions": [("directory", MapiError("NspiBind", 0x80040111))],
     "too_many_sessions": [("mailbox", MapiError("EcDoConnectEx", 0x4DE))],
+    "no_referral": [
+        ("referral", MapiError("RfrGetNewDSA", 0x80004005)),
+        ("referral", WrongAnswer("RfrGetNewDSA names no server")),
+    ],
     "stale_session": [("mailbox", MapiError("EcDoRpcExt2", 0x80004005))],
     "not_in_directory": [("directory", WrongAnswer("the directory does not know /o=X"))],
     "closed_without_answer": [("rts_store", ConnectionLost("the server closed the OUT channel"))],
