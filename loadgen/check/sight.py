@@ -58,7 +58,7 @@ class Sight:
         for line in record.lines:
             name, _, value = line.partition(":")
             if name.lower() == "authorization":
-                self._scheme = value.split()[0]
+                self._scheme = value.removesuffix("***").strip()
                 return
         self._scheme = "anonymous"
 

@@ -103,6 +103,13 @@ WEB_FAILURES: Final = (
         "RFC 8446 6.2, protocol_version and handshake_failure",
     ),
     KnownFailure(
+        "no_ticket",
+        text(Unauthorized, "there is no Kerberos"),
+        "The server lets nobody in but with Kerberos, and this machine has no ticket for the user.",
+        "Get one with kinit, install Python's gssapi and krb5, or have NTLM enabled: see docs/security.md.",
+        "RFC 4559 4.1; RFC 4178 4.2.2, reject",
+    ),
+    KnownFailure(
         "scheme_not_offered",
         _offers_none_of_ours,
         "The server offers none of the authentication schemes that were to be tried.",

@@ -15,7 +15,7 @@ from loadgen.client.http_tap import tell
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.transport.tap import Tap
 from loadgen.client.transport.tls import ssl_context
-from loadgen.errors import TimedOut, TlsFailed, TransportError
+from loadgen.errors import TimedOut, TlsFailed, TransportError, Unauthorized
 from loadgen.protocol.http_authentication import (
     STRONGEST_FIRST,
     Candidate,
@@ -81,7 +81,13 @@ class HttpFetch:
         """A POST with the first scheme that the server takes."""
         left = candidates(self._auth)
         while True:
-            answer, heard = await self._post_as(left[0], url, body)
+            try:
+                answer, heard = await self._post_as(left[0], url, body)
+            except Unauthorized as error:
+                left = still_possible(left[1:], error.schemes)
+                if not left:
+                    raise
+                continue
             offered = schemes(answer.challenges)
             refused = heard and left[0].name.lower() in {name.lower() for name in offered}
             left = still_possible(left[1:], offered)

@@ -25,6 +25,17 @@ class Credentials(Struct, frozen=True, gc=False):
         return f"{self.domain}\\{self.user}" if self.domain and "\\" not in self.user else self.user
 
     @property
+    def principal(self) -> str:
+        """The user as Kerberos has it: the realm, if it is not this machine's own, in capitals.
+
+        A domain without a dot is no realm's name.
+        """
+        domain, _, user = self.name.rpartition("\\")
+        name, _, suffix = user.partition("@")
+        realm = suffix or (domain if "." in domain else "")
+        return f"{name}@{realm.upper()}" if realm else name
+
+    @property
     def key(self) -> bytes:
         """NTOWFv1 of the password ([MS-NLMP] 3.3.1), made once in a process for each."""
         return self.nt_hash or _nt_hash(self.password)

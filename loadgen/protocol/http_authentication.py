@@ -11,9 +11,10 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from loadgen.errors import RemoteProtocolError
+from loadgen.errors import RemoteProtocolError, Unauthorized, WireError
 from loadgen.protocol.credentials import Credentials
-from loadgen.protocol.security_context import Mechanism, SecurityContext
+from loadgen.protocol.security_context import Mechanism, SecurityContext, missing_ticket
+from loadgen.wire import spnego
 from loadgen.wire.http import basic_authorization
 
 HttpScheme: TypeAlias = Literal["negotiate", "ntlm", "basic", "anonymous"]
@@ -47,7 +48,8 @@ class Authentication(Protocol):
     def answer(self, challenges: tuple[str, ...]) -> Leg | None:
         """The next leg after a 401 with these ``WWW-Authenticate`` values; None if there is none.
 
-        Raises :class:`RemoteProtocolError` for a challenge that makes no sense.
+        Raises :class:`RemoteProtocolError` for a challenge that makes no sense, and :class:`Unauthorized` if
+        the server says that it knows nothing of what it was told.
         """
 
 
@@ -95,10 +97,12 @@ class TokenAuthentication:
     token is final at once. Channel bindings go into what answers a challenge, so never with Kerberos.
     """
 
-    __slots__ = ("_context", "_end_point", "_name")
+    __slots__ = ("_context", "_credentials", "_end_point", "_host", "_name")
 
     def __init__(self, name: str, mechanism: Mechanism, credentials: Credentials, host: str) -> None:
         self._name = name
+        self._credentials = credentials
+        self._host = host
         self._context = SecurityContext(mechanism, credentials, _SERVICE, host)
         self._end_point = b""
 
@@ -115,8 +119,19 @@ class TokenAuthentication:
         token = next(_tokens(challenges), None)
         if token is None or self._context.complete:
             return None
+        if _is_rejection(token):
+            return self._rejected(challenges)
         said = self._context.answer(token, self._end_point)
         return self._leg(said, final=_AUTHENTICATE in said or self._context.complete)
+
+    def _rejected(self, challenges: tuple[str, ...]) -> None:
+        """A ticket that is not taken is the user's fault; NTLM is not taken from anybody."""
+        if self._context.has_ticket:
+            return
+        missing = missing_ticket(self._credentials, _SERVICE, self._host)
+        others = tuple(name for name in schemes(challenges) if name.lower() != self._name.lower())
+        why = f"{self._name} takes no NTLM here, and there is no Kerberos: {missing}"
+        raise Unauthorized("Unauthorized", others, why=why)
 
     def _leg(self, token: bytes, *, final: bool) -> Leg:
         return Leg(f"{self._name} {b64encode(token).decode('ascii')}", final)
@@ -163,6 +178,17 @@ def _tokens(challenges: tuple[str, ...]) -> Iterator[bytes]:
                 yield b64decode(match[2], validate=True)
             except ValueError:
                 raise RemoteProtocolError(f"the challenge of {match[1]} is not base64") from None
+
+
+def _is_rejection(token: bytes) -> bool:
+    """Whether a server ends SPNEGO without a word of any mechanism ([RFC 4178] 4.2.2)."""
+    try:
+        said = spnego.decode(token)
+    except WireError:
+        return False
+    return (
+        isinstance(said, spnego.NegTokenResp) and said.neg_state == spnego.REJECT and not said.response_token
+    )
 
 
 def schemes(challenges: tuple[str, ...]) -> tuple[str, ...]:

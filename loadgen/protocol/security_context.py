@@ -1,7 +1,7 @@
 """A security context of a client: tokens to and fro until both sides hold the same key, then signatures.
 
-The tokens are pyspnego's: NTLM ([MS-NLMP]), SPNEGO ([MS-SPNG], [RFC 4178]) with NTLM in it, or Kerberos if
-the machine has a ticket for the user and Python's gssapi.
+The tokens are pyspnego's: NTLM ([MS-NLMP]), SPNEGO ([MS-SPNG], [RFC 4178]) with NTLM in it, or Kerberos
+([RFC 4121]) if the machine has a ticket for the user, and Python's gssapi and krb5.
 """
 
 import struct
@@ -40,7 +40,7 @@ class SecurityContext:
     ) -> None:
         style = spnego.ContextReq.dce_style if dce else spnego.ContextReq.none
         ntlm = spnego.NTLMHash(username=credentials.name, nt_hash=credentials.key.hex())
-        ticket = spnego.CredentialCache(username=credentials.name)
+        ticket = spnego.CredentialCache(username=credentials.principal)
         self.mechanism = mechanism
         self._context = spnego.client(
             [ntlm] if mechanism == "ntlm" else [ntlm, ticket],
@@ -124,6 +124,16 @@ class SecurityContext:
             ),
         )
         return _data(opened.buffers[1].data)
+
+
+def missing_ticket(credentials: Credentials, service: str, host: str) -> str:
+    """Why a user does not begin with Kerberos here, in the words of the libraries; "" if he does."""
+    ticket = spnego.CredentialCache(username=credentials.principal)
+    try:
+        spnego.client([ticket], hostname=host, service=service, protocol="kerberos").step()
+    except (ImportError, SpnegoError) as error:
+        return str(error)
+    return ""
 
 
 def _checked(what: str, take: Callable[[], ResultT]) -> ResultT:

@@ -29,6 +29,14 @@ def masked(data: bytes) -> bytes:
     return _mask_tokens(data)
 
 
+def carries_ticket(token: str) -> bool:
+    """Whether a token of an ``Authorization`` header, in base64, is Kerberos."""
+    try:
+        return _KERBEROS in b64decode(token, validate=True)
+    except ValueError:
+        return False
+
+
 def _mask_header(header: re.Match[bytes]) -> bytes:
     begin, scheme, value = header.groups()
     space = header[0][len(begin) + len(scheme) : -len(value)]

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from loadgen.client.transport.tap import Tapped, What
 from loadgen.trace.dialogue import Dialogue
 from loadgen.trace.http_stream import HttpStream, Part
-from loadgen.trace.masking import masked
+from loadgen.trace.masking import carries_ticket, masked
 from loadgen.trace.record import Record
 from loadgen.wire.pdu import PduType
 
@@ -98,11 +98,13 @@ def _record(connection: _Connection, part: Part) -> Record:
 
 
 def _discreet(line: str) -> str:
-    """A header without its credentials: only the scheme is worth reading."""
+    """A header without its credentials: only the scheme is worth reading, and whether it is Kerberos."""
     name, colon, value = line.partition(":")
     if name.lower() not in ("authorization", "proxy-authorization"):
         return line
-    return f"{name}{colon} {value.split()[0] if value.split() else ''} ***"
+    scheme, _, rest = value.strip().partition(" ")
+    mechanism = " Kerberos" if carries_ticket(rest) else ""
+    return f"{name}{colon} {scheme}{mechanism} ***"
 
 
 def _where(tapped: Tapped) -> str:

@@ -63,6 +63,9 @@ CASES = {
     ],
     "tls_client_certificate": [("tls", TlsFailed("TLS: the server wants a client certificate"))],
     "tls_protocol": [("tls", TlsFailed("TLS: the server does not speak TLS on this port"))],
+    "no_ticket": [
+        ("http", Unauthorized("Unauthorized", (), why="no NTLM here, and there is no Kerberos: no ticket"))
+    ],
     "scheme_not_offered": [("http", Unauthorized("Unauthorized", ("Digest",)))],
     "wrong_password": [
         ("http", Unauthorized("Unauthorized", OFFERED, refused=True)),

@@ -10,7 +10,8 @@ from aiohttp import web
 from loadgen.client import http_fetch
 from loadgen.client.account import Credentials
 from loadgen.client.http_fetch import LARGEST_BODY, HttpFetch
-from loadgen.errors import TimedOut, TlsFailed, TransportError
+from loadgen.errors import TimedOut, TlsFailed, TransportError, Unauthorized
+from loadgen.wire.spnego import REJECT, NegTokenResp
 
 ANN = Credentials("ann@example.test", "pass:word")
 ADDRESS = "127.37.1.1"
@@ -140,6 +141,32 @@ async def test_a_refused_password_is_not_tried_by_another_scheme(serve):
 
     answer = await HttpFetch(ANN, auth=("basic", "ntlm")).post(await serve(handler), b"")
     assert (answer.status, said) == (401, ["Basic"])
+
+
+def only_kerberos(*others):
+    """A handler that ends SPNEGO with whoever begins it with NTLM ([RFC 4178] 4.2.2, reject)."""
+    rejection = b64encode(NegTokenResp(REJECT).encode()).decode()
+
+    async def handler(request):
+        said = request.headers.get("Authorization", "").partition(" ")[0]
+        if said in others:
+            return web.Response(text="in")
+        challenge = f"Negotiate {rejection}" if said == "Negotiate" else "Negotiate"
+        return web.Response(
+            status=401, headers=[("WWW-Authenticate", offer) for offer in (challenge, *others)]
+        )
+
+    return handler
+
+
+async def test_a_server_that_knows_kerberos_or_basic(serve):
+    answer = await HttpFetch(ANN).post(await serve(only_kerberos("Basic")), b"")
+    assert answer.body == b"in"
+
+
+async def test_a_server_that_knows_kerberos_alone(serve):
+    with pytest.raises(Unauthorized, match="there is no Kerberos: "):
+        await HttpFetch(ANN).post(await serve(only_kerberos()), b"")
 
 
 async def test_a_tap_hears_each_exchange(serve):

@@ -1,12 +1,13 @@
 """What is said to the web server about the user, and heard by pyspnego's acceptor."""
 
 from base64 import b64decode, b64encode
+from unittest.mock import Mock
 
 import pytest
 import spnego
 from spnego.channel_bindings import GssChannelBindings
 
-from loadgen.errors import RemoteProtocolError
+from loadgen.errors import RemoteProtocolError, Unauthorized
 from loadgen.protocol.credentials import Credentials
 from loadgen.protocol.http_authentication import (
     STRONGEST_FIRST,
@@ -18,6 +19,7 @@ from loadgen.protocol.http_authentication import (
     still_possible,
 )
 from loadgen.protocol.security_context import SecurityContext
+from loadgen.wire.spnego import NEGOEX, REJECT, NegTokenInit, NegTokenResp
 
 from .acceptor import OPTIONS, PASSWORD, USER, add_account
 
@@ -154,6 +156,37 @@ def test_challenges_that_make_no_sense(said, text):
 def test_a_ticket_is_final_at_once(monkeypatch):
     monkeypatch.setattr(SecurityContext, "has_ticket", True)
     assert Candidate("negotiate", "Negotiate").authentication(user(), "mail").first_leg().final
+
+
+REJECTED = challenge("Negotiate", NegTokenResp(REJECT).encode())
+"""[RFC 4178] 4.2.2, as Apache's mod_auth_gssapi has it."""
+
+
+@pytest.mark.parametrize("scheme", ["negotiate", "ntlm"])
+def test_a_server_that_knows_kerberos_alone(monkeypatch, scheme):
+    """It ends with the first token of NTLM; what else it offers may still do."""
+    why = Mock(return_value="no ticket for alice")
+    monkeypatch.setattr("loadgen.protocol.http_authentication.missing_ticket", why)
+    alice = Credentials("alice", "secret")
+    client = Candidate(scheme, "Negotiate").authentication(alice, "mail")
+    client.first_leg()
+    with pytest.raises(Unauthorized, match="no Kerberos: no ticket for alice; offered: Basic"):
+        client.answer((*REJECTED, "Basic realm=x"))
+    why.assert_called_once_with(alice, "HTTP", "mail")
+
+
+def test_a_first_token_of_spnego_is_no_rejection():
+    client = Candidate("negotiate", "Negotiate").authentication(user(), "mail")
+    client.first_leg()
+    with pytest.raises(RemoteProtocolError, match="negotiate token is wrong"):
+        client.answer(challenge("Negotiate", NegTokenInit((NEGOEX,)).encode()))
+
+
+def test_a_ticket_that_is_not_taken(monkeypatch):
+    monkeypatch.setattr(SecurityContext, "has_ticket", True)
+    client = Candidate("negotiate", "Negotiate").authentication(user(), "mail")
+    client.first_leg()
+    assert client.answer(REJECTED) is None
 
 
 def test_what_is_tried():

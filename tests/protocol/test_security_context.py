@@ -1,13 +1,16 @@
 """Tokens and signatures against the example of [MS-NLMP] 4.2.4, and tokens that nobody would send."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from spnego.exceptions import NoCredentialError
 
 from loadgen.errors import PeerError
 from loadgen.protocol.credentials import Credentials
-from loadgen.protocol.security_context import SecurityContext
+from loadgen.protocol.security_context import SecurityContext, missing_ticket
 from tests.conftest import read_vector
 
 # [MS-NLMP] 4.2.4.3: CHALLENGE_MESSAGE of the NTLM v2 example.
@@ -48,3 +51,18 @@ def test_rubbish_is_the_servers_fault(mechanism, changes, size, more):
     except PeerError:
         return
     assert b"NTLMSSP\0" in answer
+
+
+@pytest.mark.parametrize("error", [ImportError("no gssapi"), NoCredentialError()])
+def test_why_there_is_no_ticket(monkeypatch, error):
+    monkeypatch.setattr("spnego.client", Mock(side_effect=error))
+    assert missing_ticket(USER, "HTTP", "mail") == str(error)
+
+
+def test_a_ticket_is_there(monkeypatch):
+    client = Mock()
+    monkeypatch.setattr("spnego.client", client)
+    assert missing_ticket(Credentials("alice@contoso.test", ""), "HTTP", "mail") == ""
+    (tickets,), named = client.call_args
+    assert [ticket.username for ticket in tickets] == ["alice@CONTOSO.TEST"]
+    assert named == {"hostname": "mail", "service": "HTTP", "protocol": "kerberos"}

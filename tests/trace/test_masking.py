@@ -4,11 +4,13 @@ from base64 import b64decode, b64encode
 
 import pytest
 
-from loadgen.trace.masking import masked
+from loadgen.trace.masking import carries_ticket, masked
 from tests.conftest import read_vector
 
 AUTHENTICATE = ("authenticate_nlmp", "authenticate_pyspnego", "authenticate_http_recorded")
 NT_RESPONSE, SESSION_KEY, USER_NAME = 20, 52, 36
+TICKET = bytes.fromhex("2a864886f7120102020100")
+"""How the token of a Kerberos client begins, from its mechanism on."""
 
 
 def head(authorization: bytes) -> bytes:
@@ -69,10 +71,18 @@ def test_a_broken_token_is_no_accident(cut):
 
 
 def test_a_ticket_goes():
-    ticket = bytes.fromhex("2a864886f7120102020100") + b"\x6e" + b"ticket" * 20
+    ticket = TICKET + b"\x6e" + b"ticket" * 20
     found = b64decode(value_of(masked(head(b"Negotiate " + b64encode(b"\x60\x82" + ticket))))[10:])
     assert b"ticket" not in found
     assert len(found) == len(ticket) + 2
+
+
+@pytest.mark.parametrize(
+    ("token", "carries"),
+    [(b64encode(b"\x60\x82" + TICKET).decode(), True), (b64encode(b"NTLMSSP").decode(), False), ("*", False)],
+)
+def test_what_is_a_ticket(token, carries):
+    assert carries_ticket(token) is carries
 
 
 @pytest.mark.parametrize("value", [b"Bearer secret-of-some-kind", b"Basic not*base64"])
