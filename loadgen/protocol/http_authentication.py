@@ -120,12 +120,13 @@ class TokenAuthentication:
         if token is None or self._context.complete:
             return None
         if _is_rejection(token):
-            return self._rejected(challenges)
+            self._rejected(challenges)
+            return None
         said = self._context.answer(token, self._end_point)
         return self._leg(said, final=_AUTHENTICATE in said or self._context.complete)
 
     def _rejected(self, challenges: tuple[str, ...]) -> None:
-        """A ticket that is not taken is the user's fault; NTLM is not taken from anybody."""
+        """A refused ticket leaves no more to say; a refused NTLM is refused whoever the user is."""
         if self._context.has_ticket:
             return
         missing = missing_ticket(self._credentials, _SERVICE, self._host)
