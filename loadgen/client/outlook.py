@@ -28,13 +28,16 @@ from loadgen.client.transport import (
     open_service,
     open_virtual_connection,
 )
-from loadgen.errors import PeerError
+from loadgen.errors import HttpRefused, PeerError
 from loadgen.protocol.emsmdb_session import EmsmdbSession
 from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.wire.pdu import SyntaxId
 
 _CHAINED_READS_FROM = (12, 0, 4207, 0)
 """Clients of this version and later take RopReadStream in several payloads ([MS-OXCRPC] 3.1.4.1.3)."""
+
+_CANNOT_REACH = 0x6BA
+"""RPC_S_SERVER_UNAVAILABLE: the proxy got no connection to the server ([MS-RPCH] 2.1.2.1.3)."""
 
 _STEPS = {
     "refer": "referral",
@@ -198,7 +201,13 @@ class OutlookClient:
         counts, starting = self._type.connections, self._type.startup
         directory_server = await self._find_directory()
         for _ in range(counts.directory):
-            self._address_book, _ = await self._open_directory(directory_server)
+            try:
+                self._address_book, _ = await self._open_directory(directory_server)
+            except HttpRefused as refusal:
+                if directory_server != self._remembered or refusal.rpc_error != _CANNOT_REACH:
+                    raise
+                directory_server = await self._refer()
+                self._address_book, _ = await self._open_directory(directory_server)
         if self._startup:
             for _ in range(starting.directory):
                 _, connection = await self._open_directory(directory_server)
@@ -291,23 +300,37 @@ class OutlookClient:
             self._forget(connection)
             connection.abort()
 
-    async def _find_directory(self) -> str:
-        """Asks for the server of the directory, on a connection that stays open while Outlook starts.
+    @property
+    def _stays_with_referral(self) -> bool:
+        return self._startup and bool(self._type.startup.referral)
 
-        Later the one that the profile remembers will do, or else the mailbox server, where DSProxy passes
-        everything on; but inside the firewall there is no DSProxy.
+    @property
+    def _asks_referral(self) -> bool:
+        """Who starts asks where the directory is, and inside the firewall everybody: there is no DSProxy."""
+        is_inside = self._type.transport == "tcp" and bool(self._type.connections.directory)
+        return self._stays_with_referral or is_inside
+
+    @property
+    def _remembered(self) -> str:
+        """The server of the directory that the profile knows from before; "" if none, or if it is asked."""
+        return "" if self._asks_referral else self._account.directory_server
+
+    async def _find_directory(self) -> str:
+        """The server of the directory.
+
+        Who neither asks nor remembers goes to the mailbox server, where DSProxy passes everything on.
         """
-        staying = self._startup and self._type.startup.referral
-        server = self._account.home_server
-        if staying or (self._type.transport == "tcp" and self._type.connections.directory):
-            referral = await self._open("referral", server, "referral", (rfr.INTERFACE,))
-            server = await self._timed("refer", refer(referral, self._account))
-            if staying:
-                self._starting.append(referral)
-            else:
-                await self._close(referral)
-            return server
-        return self._account.directory_server or server
+        return await self._refer() if self._asks_referral else self._remembered or self._account.home_server
+
+    async def _refer(self) -> str:
+        """Asks for the server of the directory, on a connection that stays open while Outlook starts."""
+        referral = await self._open("referral", self._account.home_server, "referral", (rfr.INTERFACE,))
+        server = await self._timed("refer", refer(referral, self._account))
+        if self._stays_with_referral:
+            self._starting.append(referral)
+        else:
+            await self._close(referral)
+        return server
 
     async def _open(
         self, purpose: str, server: str, service: Service, interfaces: Sequence[SyntaxId]

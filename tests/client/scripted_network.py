@@ -50,15 +50,17 @@ class Network:
         self.referral = ScriptedReferral("GC7")
         self.opened: list[tuple[str, int, tuple[SyntaxId, ...]]] = []
         self.connections: list[ScriptedConnection] = []
-        self.refused: dict[int, PeerError] = {}
+        self.refused: dict[int | str, PeerError] = {}
+        """By port, or by server."""
         self.unregistered: set[str] = set()
         self.on_open: Callable[[ScriptedConnection], None] = lambda connection: None
 
     async def open(self, proxy, server, port, interfaces, credentials, options, probe) -> ScriptedConnection:
         assert (proxy, credentials, options) == (PROXY, ACCOUNT.credentials, OPTIONS)
         await asyncio.sleep(0)
-        if port in self.refused:
-            raise self.refused[port]
+        for place in (port, server):
+            if place in self.refused:
+                raise self.refused[place]
         probe("connect_tcp", 1, 2)
         peer = {
             6001: {"PF1": self.public, "MBX7": self.second}.get(server, self.mail),

@@ -83,6 +83,37 @@ class TestConnections:
             [(6004, "gc9.contoso.test"), (6001, "MBX2")],
         ]
 
+    async def test_a_remembered_server_that_is_gone_is_asked_for_anew(self, person_of):
+        """Once, by whoever remembers one, and not on a connection that stays."""
+        person = person_of(startup=False, directory_server="gc9.contoso.test")
+        person.network.refused["gc9.contoso.test"] = HttpRefused(503, "RPC Error: 6ba", 0x6BA)
+        await person.client.log_on()
+        expected = [REFERRAL, REFERRED_DIRECTORY, *stores(BOTH)]
+        assert person.network.opened == [each[1:] for each in expected]
+        assert person.network.ended == ["closed", "", "", ""]
+        assert person.virtual_connections == {purpose: 1 for purpose, *_ in expected[1:]}
+        assert person.heard == []
+        person.assert_totals()
+
+    @pytest.mark.parametrize(
+        ("startup", "remembered", "gone", "error", "opened"),
+        [
+            (False, "", "MBX2", HttpRefused(503, "RPC Error: 6ba", 0x6BA), []),
+            (True, "gc9.contoso.test", "GC7", HttpRefused(503, "RPC Error: 6ba", 0x6BA), [6002]),
+            (False, "gc9.contoso.test", 6004, HttpRefused(503, "RPC Error: 6ba", 0x6BA), [6002]),
+            (False, "gc9.contoso.test", 6004, HttpRefused(503, "Service Unavailable"), []),
+            (False, "gc9.contoso.test", 6004, ConnectionLost("gone"), []),
+        ],
+    )
+    async def test_no_other_refusal_of_the_directory_is_answered_by_asking(
+        self, person_of, startup, remembered, gone, error, opened
+    ):
+        person = person_of(startup=startup, directory_server=remembered)
+        person.network.refused[gone] = error
+        with pytest.raises(type(error)):
+            await person.client.log_on()
+        assert [port for _, port, _ in person.network.opened] == opened
+
     @pytest.mark.parametrize("startup", [True, False])
     async def test_inside_the_firewall_the_referral_is_asked_in_any_case(self, person_of, startup):
         """Who is not starting asks, too, but does not keep the connection."""

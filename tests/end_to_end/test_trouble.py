@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import time
+import urllib.request
 from itertools import product
 
 import pytest
@@ -58,6 +59,20 @@ async def test_a_mailbox_server_dies(tmp_path):
                     await person.client.fetch_news()
         assert mock.process.wait(PATIENCE_S) == 1
         assert mock.complaints() == "mock_server: MBX1 ended with status -9\n"
+
+
+async def test_a_global_catalog_that_the_profile_remembers_is_gone(tmp_path):
+    """User 1 was referred to the second one; the referral service begins with the first."""
+    with running_mock(tmp_path, "direct-gc-referral", users=2) as mock:
+        person = Person(mock, 1, OUTLOOK_2007, startup=False)
+        assert person.account.directory_server == "gc2.contoso.test"
+        stop = urllib.request.Request(f"{mock.organisation.counters_url}/servers/GC2/stop", method="POST")
+        await asyncio.to_thread(lambda: urllib.request.urlopen(stop, timeout=PATIENCE_S).close())
+        async with logged_on(person):
+            assert person.layers.count("refer") == 1
+            assert mock.connections()["cas_to_gc"] == 2
+            await person.send("one", person)
+        await asyncio.to_thread(mock.wait_until_idle)
 
 
 @pytest.mark.parametrize("piece", [13, 1000])
