@@ -24,6 +24,8 @@ from loadgen.trace.dialogue import interface_name
 from loadgen.wire.pdu import SyntaxId
 
 _LAYERS: Final = ("connect_tcp", "rpc_bind")
+_REFUSALS: Final = frozenset(("credentials_refused", "access_denied"))
+"""What a wrong password may be called: servers lock accounts that try one too often."""
 
 _Connect: TypeAlias = Callable[[Probe], Coroutine[Any, Any, TcpConnection]]
 
@@ -42,6 +44,10 @@ class InsideOpener:
     ) -> TcpConnection | None:
         """A connection to a service, or None after writing down which step failed."""
         journal, subject = self._journal, self._subject
+        if subject.options.rpc_security != "none" and journal.failures & _REFUSALS:
+            why = "user and password were refused, and are not tried again"
+            journal.skipped(opening_steps(service, "tcp"), why)
+            return None
         connection = None
         there = await self._find(service, server, interfaces[0])
         if there is not None:

@@ -30,6 +30,11 @@ class Journal:
             for name in self._names
         )
 
+    @property
+    def failures(self) -> frozenset[str]:
+        """Names of the known failures that have been met."""
+        return frozenset(step.failure for step in self._steps.values() if step.failure)
+
     async def run(self, name: str, work: Awaitable[tuple[T, str]]) -> T | None:
         """Does the work of a step, which gives its result and a detail to show; None if it fails."""
         started_ns = monotonic_ns()
