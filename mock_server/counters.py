@@ -65,12 +65,13 @@ def logon_counters(refused: Counter[str]) -> dict[str, float]:
 class RpcStatistics:
     """The calls of one RPC server. Latencies are of calls that are carried out, not of pending waits.
 
-    ``executing`` are calls that have arrived and take their time; ``outstanding`` are they and all waits.
+    ``calls_by_level`` are those that have arrived, under their authentication levels; ``executing`` of them
+    take their time, and ``outstanding`` are they and all waits.
     """
 
     __slots__ = (
         "_latencies_ns",
-        "calls",
+        "calls_by_level",
         "executing",
         "faults",
         "outstanding",
@@ -82,7 +83,7 @@ class RpcStatistics:
     )
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls_by_level: Counter[int] = Counter()
         self.executing = 0
         self.outstanding = 0
         self.packets_in = 0
@@ -92,6 +93,11 @@ class RpcStatistics:
         self.recycles: Counter[str] = Counter()
         self.refused_logons: Counter[str] = Counter()
         self._latencies_ns: deque[int] = deque(maxlen=_AVERAGED_PACKETS)
+
+    @property
+    def calls(self) -> int:
+        """How many calls have arrived."""
+        return self.calls_by_level.total()
 
     def answered(self, latency_ns: int) -> None:
         """A call took so long."""

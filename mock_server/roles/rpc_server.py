@@ -12,6 +12,7 @@ from mock_server.roles.connection import BACKLOG
 from mock_server.roles.leg_connection import LegConnection
 from mock_server.rpc.dispatch import Interface
 from mock_server.rpc.endpoint import Endpoint
+from mock_server.rpc.security import LEVELS
 from mock_server.rpch.server import RpcServer
 from mock_server.security.logon import rpc_security
 from mock_server.topology import ServerTable, Topology
@@ -81,6 +82,8 @@ class RpcServerRole:
         counters["Mock\\Pending Calls"] = figures.outstanding
         counters["Mock\\RPC Faults"] = figures.faults
         counters["Mock\\Protocol Errors"] = figures.protocol_errors
+        calls = figures.calls_by_level
+        counters |= {f"Mock\\RPC Calls at Level {name}": calls[level] for name, level in LEVELS.items()}
         counters |= logon_counters(figures.refused_logons)
         connections: dict[str, int] = {}
         if self._address is not None:

@@ -265,7 +265,7 @@ class Association:
         if self._parked and not self._multiplexed:
             self._break(request, f"call {call_id} while another waits, and no concurrent multiplexing")
         self._last_call_id = call_id
-        self._statistics.calls += 1
+        self._statistics.calls_by_level[caller.level] += 1
         try:
             call = _Call(request, self._method(request, caller), caller)
         except RpcFault as refusal:

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from loadgen.client.dialect import Dialect
 from loadgen.client.transport import ConnectionOptions
 from loadgen.errors import ConnectionLost, MapiError, RpcFault
 from loadgen.measure.connections import KernelCounter, MockCounter, organisation_filters
+from loadgen.protocol.security import Level
 from loadgen.workload import library
 from tests.end_to_end.mock_organisation import MockOrganisation, running_mock
 from tests.end_to_end.person import CLIENT_TYPES, Person, logged_on
@@ -24,6 +27,7 @@ GROMOX = library.read("dialect", "gromox", Dialect)
 TYPES = {name: GROMOX.adapt(kind) for name, kind in CLIENT_TYPES.items() if kind.transport == "http"}
 ACCESS_DENIED = 0x80070005
 UNKNOWN_NAME = 0x80040115
+AT_LEVEL = "Mock\\RPC Calls at Level "
 NTLM = ("--set", 'security.http=["basic", "ntlm"]')
 
 every_type = pytest.mark.parametrize("client_type", TYPES.values(), ids=TYPES)
@@ -39,6 +43,14 @@ def mock(tmp_path_factory) -> Iterator[MockOrganisation]:
 def idle(mock) -> Iterator[None]:
     yield
     mock.wait_until_idle()
+
+
+def calls_by_level(mock: MockOrganisation) -> Counter[str]:
+    """How many calls its servers have taken at each level of RPC security."""
+    counted: Counter[str] = Counter()
+    for counters in mock.counters()["roles"].values():
+        counted.update({name: int(counters.get(AT_LEVEL + name, 0)) for name in get_args(Level)})
+    return counted
 
 
 def person(mock: MockOrganisation, index: int, client_type: ClientType, **more) -> Person:
@@ -78,10 +90,14 @@ async def test_a_users_day(mock, client_type):
     ids=["connect", "integrity", "privacy", "HTTP NTLM"],
 )
 async def test_security(mock, options):
+    """The server takes each call at the level that was asked for, and none at another one."""
+    before = calls_by_level(mock)
     user = person(mock, 3, TYPES["outlook2013-anywhere"], options=ConnectionOptions(**options))
     async with logged_on(user):
         await user.client.browse_address_book()
         await user.client.log_off()
+    made = calls_by_level(mock) - before
+    assert set(made) == {options.get("rpc_security", "none")}, made
 
 
 async def test_ntlm_twice_is_refused(mock):
