@@ -10,6 +10,7 @@ import msgspec
 from loadgen.capacity.ceilings import Ceiling, ceilings
 from loadgen.capacity.found import Capacity, Mix, Planned, compare, require_judgeable, stopped_by
 from loadgen.capacity.search import Search
+from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE
 from loadgen.engine.climb import LOG_ONS_PER_S, Aim, Climb
 from loadgen.engine.coordinator import Coordinator
 from loadgen.engine.progress import Progress
@@ -27,6 +28,8 @@ from loadgen.workload.topology import Topology, read_topology
 FILE: Final = "capacity.json"
 ROOM_ABOVE_PLAN: Final = 1.25
 """How far a search may go beyond the plan, which may be wrong."""
+FEWEST: Final = RECIPIENTS_PER_MESSAGE + 1
+"""A campaign has no less: each message goes to so many."""
 MOST_PLATEAUS: Final = 60
 OVERHEAD_S: Final = 5.0
 """What a plateau takes besides its own length, at most, when few users come or go."""
@@ -146,7 +149,7 @@ async def _ceiling(campaign: Campaign, aim: Aim, target: str, topology: Topology
     if topology is not None:
         startup = campaign.startup == "on"
         first = _first(topology, populate(campaign, mixed=True), startup=startup)
-    planned = campaign.users if first is None else int(first.users * ROOM_ABOVE_PLAN) + 1
+    planned = campaign.users if first is None else max(FEWEST, int(first.users * ROOM_ABOVE_PLAN) + 1)
     if accounts is None:
         return planned
     return accounts if first is None else min(planned, accounts)

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from loadgen.capacity.gap import Gap, GapRow, gap_of, is_loadgens, row_of
-from loadgen.client.client_type import RECIPIENTS_PER_MESSAGE, ClientType
-from loadgen.engine.capacity_run import find_capacity
+from loadgen.client.client_type import ClientType
+from loadgen.engine.capacity_run import FEWEST, find_capacity
 from loadgen.engine.climb import Aim
 from loadgen.engine.interrupts import interrupted_by
 from loadgen.engine.progress import Progress
@@ -19,7 +19,6 @@ from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
 
 LOADGENS_CLIENT: Final = "loadgen-2007-online"
 """Stands for LoadGen where a campaign has none of its types: they all open the same."""
-_FEWEST: Final = RECIPIENTS_PER_MESSAGE + 1
 _ENDS_ALL: Final = (EXIT_BUG, EXIT_UNREACHABLE)
 
 
@@ -94,7 +93,7 @@ def one_of_each(campaign: Campaign) -> list[tuple[Group, UserGroup]]:
         *campaign.groups,
         *(msgspec.structs.replace(group, client=LOADGENS_CLIENT) for group in campaign.groups[:1]),
     )
-    groups = tuple(msgspec.structs.replace(group, users=_FEWEST) for group in with_loadgens)
+    groups = tuple(msgspec.structs.replace(group, users=FEWEST) for group in with_loadgens)
     pairs = zip(groups, groups_of(msgspec.structs.replace(campaign, groups=groups)), strict=True)
     loadgens: list[tuple[Group, UserGroup]] = []
     real: dict[str, tuple[Group, UserGroup]] = {}

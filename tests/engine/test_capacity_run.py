@@ -87,6 +87,8 @@ def test_what_is_known_of_the_target_is_planned_with(target, keys, budget):
         (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "off"}, None, 27),
         (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "off"}, 20, 20),
         (None, {"topology": "white-paper", "limit_scale": 0.002, "startup": "on"}, None, 21),
+        (None, {"topology": "small", "set": ("limits.ports=6",), "startup": "off"}, None, 5),
+        (1, {"topology": "small", "set": ("limits.ports=6",), "startup": "off"}, None, 1),
     ],
 )
 def test_the_ceiling_is_as_asked_or_a_little_above_the_plan_or_all_accounts(

@@ -228,6 +228,13 @@ def test_it_finds_the_room_there_is_and_names_the_limit(run, stage):
     assert climb.ending == Ending()
 
 
+def test_nobody_comes_beyond_the_ceiling(run, stage):
+    stage.shards.room = 1000
+    climb = run(stage.find(ceiling=50, step=30))
+    assert stage.shards.numbers() == [20, 30, 50]
+    assert (climb.search.held, climb.search.failed) == (50, None)
+
+
 def test_workers_that_are_replaced_by_the_clock_do_not_hide_what_refuses_users(run, stage):
     stage.shards.recycles, stage.shards.meant = True, ("worker_recycling", "ports")
     climb = run(stage.find())

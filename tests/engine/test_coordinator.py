@@ -289,6 +289,19 @@ def test_two_interrupts_end_it_at_once(run, stage):
     assert "log_off" not in stage.shards.names()
 
 
+def test_interrupts_of_what_is_over_change_nothing_in_it(run, stage):
+    """While the target is ending, the run is still in the task that waits for that."""
+
+    async def main():
+        await stage.run()
+        for _ in range(3):
+            stage.interrupt()
+        await asyncio.sleep(1)
+
+    run(main())
+    assert stage.shards.names()[-1] == "close_shard"
+
+
 def test_a_cancellation_from_elsewhere_is_not_an_interrupt(run, stage):
     async def main():
         task = asyncio.create_task(stage.run())
