@@ -1,7 +1,7 @@
 """What one make of server does otherwise than another, as data: whoever does a thing looks here how.
 
-The defaults are those of Exchange 2007 behind IIS. What is said of Gromox was seen on a running 3.10
-(servers/gromox-3.10), of which each table holds the part that clients can notice.
+The defaults are those of Exchange 2007 behind IIS. What is said of Gromox was seen on a running 3.10;
+each table holds the part of it that clients can notice.
 """
 
 from collections.abc import Mapping

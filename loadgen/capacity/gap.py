@@ -54,7 +54,7 @@ class Gap(Struct, frozen=True, kw_only=True):
 
 
 def is_loadgens(client: ClientType) -> bool:
-    """Whether a client type opens one mail connection and nothing else, not even at start-up (facts C4)."""
+    """Whether a client type opens one mail connection and nothing else, not even at start-up."""
     opened = virtual_connections(client, starting=True)
     return opened["mail"] == 1 == sum(opened.values())
 

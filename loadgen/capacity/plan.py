@@ -42,10 +42,10 @@ from loadgen.workload.white_paper import TRAFFIC
 
 SCHEMA: Final = 1
 START_UP_SHARES: Final = (Fraction(1, 4), Fraction(1, 2))
-"""By how much connections are more at start-up: 25 to 50 % (white paper, facts C5)."""
+"""By how much connections are more at start-up: 25 to 50 % (white paper, "Outlook Connections")."""
 STEADY_PURPOSES: Final = ("mail", "public_folder", "directory")
 RECONNECT_SPREAD_S: Final = 90.0
-"""After so long the worker that was replaced cuts what it still holds (facts C6)."""
+"""After so long the worker that was replaced cuts what it still holds (white paper)."""
 
 
 class UserCost(Struct, frozen=True):
@@ -147,7 +147,7 @@ def first_limit(plan: Plan) -> Ceiling | None:
 
 
 def with_loadgens_clients(population: Population) -> Population:
-    """The same users with LoadGen's connections: mail alone, and nothing more at start-up (facts C4)."""
+    """The same users with LoadGen's connections: mail alone, at start-up too (white paper, table 3)."""
     nothing = {
         "connections": ConnectionCounts(mail=1),
         "startup": StartupCounts(),

@@ -1,7 +1,7 @@
 """What a population asks of servers in a second: remote procedure calls, pings, bytes.
 
 Calls are those of the generator's own clients. How many each operation takes was counted on the wire, with
-messages of 50 kB; ``tests/end_to_end/test_plan.py`` counts again. Bytes are the white paper's (facts D3, D5).
+messages of 50 kB; ``tests/end_to_end/test_plan.py`` counts again. Bytes are the white paper's (table 5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from loadgen.workload.topology import Topology
 from loadgen.workload.white_paper import TrafficRow
 
 PEAK: Final = 2
-"""The busiest hour has so many times the mean (white paper)."""
+"""The busiest hour has so many times the mean (white paper, "Client Network Traffic")."""
 
 WAIT_S: Final = 300.0
 """How long a server lets EcDoAsyncWaitEx wait when there is nothing to tell ([MS-OXCRPC] 3.3.4.1)."""

@@ -11,11 +11,11 @@ PerDay = Annotated[int, Meta(ge=0, le=100_000)]
 Transport: TypeAlias = Literal["http", "tcp"]
 
 RECIPIENTS_PER_MESSAGE = 4
-"""Received is four times sent in every profile of the white paper, so each message goes to four users."""
+"""Received is four times sent in every profile (white paper, table 4), so each message goes to four users."""
 
 
 class ConnectionCounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
-    """Virtual connections of a user who has been logged on for a while (design section 3)."""
+    """Virtual connections of a user who has been logged on for a while."""
 
     mail: Annotated[int, Meta(ge=1, le=8)]
     public_folder: Annotated[int, Meta(ge=0, le=8)] = 0

@@ -37,9 +37,9 @@ from loadgen.workload.campaign import Campaign, Population
 CHOSEN: Final = "it was chosen"
 TLS_PATIENCE_S: Final = 15.0
 SESSIONS_PER_USER: Final = 32
-"""Of the mailbox store for one identity, Exchange 2003 SP1 and later (facts C8)."""
+"""Of the mailbox store for one identity, Exchange 2003 SP1 and later (KB842022)."""
 DIRECTORY_SESSIONS_PER_USER: Final = 50
-"""Of a domain controller for one identity, Windows Server 2008 and later (facts C8)."""
+"""Of a domain controller for one identity, Windows Server 2008 and later (KB949469)."""
 SERVER_PORTS: Final = {"https": 443, "http": 80}
 
 Say = Callable[[str], None]

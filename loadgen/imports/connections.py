@@ -28,7 +28,7 @@ COLUMNS_OF: Final[Mapping[Role, tuple[str, ...]]] = {
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """By which port a connection is known (design section 3); ``gc`` is the global catalogs' address book."""
+    """By which port a connection is known; ``gc`` is the global catalogs' address book."""
 
     proxy: tuple[int, ...] = (80, 443)
     store: tuple[int, ...] = (6001,)

@@ -1,4 +1,4 @@
-"""The columns of the connection table, by the names that ``summary.json`` gives them (design section 3)."""
+"""The columns of the connection table, by the names that ``summary.json`` gives them (docs/results.md)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""How many TCP connections a population needs, hop by hop (design section 3, facts C3 to C5)."""
+"""How many TCP connections a population needs, hop by hop (white paper, tables 1 to 3)."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -65,7 +65,7 @@ def tcp_connections(
 
 
 def _inside_the_firewall(virtual: Mapping[str, int]) -> dict[str, int]:
-    """The white paper's first table: each virtual connection is one TCP connection to its server."""
+    """White paper, table 1: each virtual connection is one TCP connection to its server."""
     mail, public_folder, directory, referral = (
         CONNECTIONS_PER_DIRECT_VC * virtual.get(each, 0) for each in PURPOSES
     )
@@ -88,7 +88,7 @@ def expected(users: Iterable[tuple[ClientType, bool, int]], *, direct: bool = Fa
 
 
 def as_loadgen(users: int, inside: int = 0) -> dict[str, int]:
-    """What LoadGen would open for as many users of whatever client type: mail alone (facts C4).
+    """What LoadGen would open for as many users of whatever client type: mail alone (white paper, table 3).
 
     Of these users, so many are ``inside`` the firewall.
     """

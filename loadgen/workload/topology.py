@@ -21,7 +21,7 @@ PORT_RANGES: Final = {
     "server-2008": 16_384,
     "server-2003": 3_976,
 }
-"""Ports that one address has for outgoing connections, by what ``limits.ports`` calls them (facts C6)."""
+"""Ports of one address for outgoing connections, by what ``limits.ports`` calls them (docs/limits.md)."""
 
 ROLES: Final = ("reverse_proxy", "client_access", "mailbox", "public_folders", "global_catalog")
 """The arrays of server tables, from the client inwards."""
@@ -84,7 +84,7 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class ReverseProxy(Server, frozen=True, kw_only=True):
-    """A 32-bit ISA Server before the client access servers, with its non-paged pool (facts C6)."""
+    """A 32-bit ISA Server before the client access servers, with its non-paged pool (rsimpson)."""
 
     nonpaged_pool_mb: Amount = 250.0
     kb_per_connection: Annotated[float, Meta(gt=0)] = 12.5

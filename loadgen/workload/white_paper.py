@@ -1,4 +1,4 @@
-"""What the white paper on network traffic says that a user of its clients moves (facts D3)."""
+"""What the white paper on network traffic says that a user of its clients moves (table 5)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -28,7 +28,7 @@ WHITE_PAPER = {
     16_384: (8_192, 2_730, 2_048, 1_638, 1_365),
     3_976: (1_988, 662, 497, 397, 331),
 }
-"""Users by ports of one address (facts C6): at 2, 6, 8, 10 (8 + 25 %) and 12 (8 + 50 %) ports a user."""
+"""Users by ports of one address at 2, 6, 8, 10 (8 + 25 %) and 12 (8 + 50 %) ports each (docs/capacity.md)."""
 
 
 def first(topology: Topology, population: Population, *, startup: bool = False):
@@ -76,7 +76,7 @@ def test_each_limit_stops_users_where_it_must(topology_of, population_of, limits
 
 
 def test_a_reverse_proxy_runs_out_of_its_pool(topology_of, population_of):
-    """20,000 connections of 12.5 kB in 250 MB (facts B4, C6)."""
+    """20,000 connections of 12.5 kB in 250 MB (rsimpson)."""
     topology = topology_of(servers={"reverse_proxy": 2}, sources={"reverse_proxy": 3}, ports=8_000)
     found = {
         each.limit: each for each in reversed(ceilings(topology, population_of((1, CACHED)), startup=False))

@@ -108,7 +108,7 @@ def test_where_nobody_comes_in_loadgen_has_no_factor(population_of, topology_of)
     ],
 )
 def test_users_who_come_back_fill_the_request_queue(topology_of, population_of, limits, spread_s, expected):
-    """5,000 users in 90 s are 444 connections a second, or 40 queues at once (facts C6)."""
+    """5,000 users in 90 s are 444 connections a second, or 40 queues at once."""
     plan = make_plan(topology_of(**limits), population_of((5_000, CACHED)), startup=False, spread_s=spread_s)
     [found] = plan.reconnect
     assert (found.connections, found.per_s, found.queue_peak, found.queue_of, found.refused) == expected

@@ -25,7 +25,7 @@ def client(name: str) -> ClientType:
 
 
 def test_the_worked_examples_of_the_white_paper(population_of):
-    """10,000 medium users for 8 hours (facts D5), Outlook Anywhere first."""
+    """10,000 medium users for 8 hours (docs/capacity.md), Outlook Anywhere first."""
     plan = make_plan(SMALL, population_of((10_000, ONLINE)))
     assert [(each.kb_per_s, each.mbit_per_s, each.peak_mbit_per_s) for each in plan.traffic] == [
         (1_072.9, 8.58, 17.2),
@@ -37,7 +37,7 @@ def test_the_worked_examples_of_the_white_paper(population_of):
 
 @pytest.mark.parametrize("row", TRAFFIC, ids=lambda row: row.name)
 def test_rows_are_what_their_messages_cost(row):
-    """A profile that the table has comes out alike, within 1 %, by what a single message costs (facts D4)."""
+    """A profile that the table has comes out alike, within 1 %, by what a single message costs."""
     for (sent, received), kb in row.of_profile.items():
         as_other = msgspec.structs.replace(
             MEDIUM, sent_per_day=sent, received_per_day=received, read_per_day=0, deleted_per_day=0

@@ -32,7 +32,7 @@ ONLINE = tuple(
     if library.read("client", name, ClientType).cached is None
     and library.read("client", name, ClientType).transport == "http"
 )
-"""Client types over HTTP whose mailbox is on the server alone, LoadGen's cached ones too (facts A2)."""
+"""Client types over HTTP whose mailbox is on the server, LoadGen's cached ones too (TechNet bb508896)."""
 
 
 def client_type(name: str, **changes: Any) -> ClientType:

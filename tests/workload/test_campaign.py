@@ -13,11 +13,11 @@ OUTSIDE = frozenset(
     """outlook2003-online-anywhere outlook2003-cached-anywhere outlook2007-online-anywhere
     outlook2007-cached-anywhere loadgen-2003-online loadgen-2003-cached loadgen-2007-online""".split()  # noqa: SIM905
 )
-"""The client types of the white paper's second table and of LoadGen's."""
+"""The client types of the white paper's tables 2 and 3."""
 DESIGN_KEYS = frozenset(
     """duration warmup day speed shape ramp startup startup_hold hold seed workers source_ip threshold
     limit_set abort_on out limit_scale users_file auth rpc_security ca_file tls_insecure resolve authorised
-    counters_url""".split()  # noqa: SIM905  (reads as the design has it)
+    counters_url""".split()  # noqa: SIM905  (reads as a list)
 )
 
 

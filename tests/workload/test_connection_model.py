@@ -5,7 +5,7 @@ from loadgen.measure.columns import COLUMNS, with_totals
 from loadgen.workload.connection_model import as_loadgen, expected, virtual_connections
 from loadgen.workload.library import read
 
-# Design section 3 and facts D1, column by column: client to CAS, CAS to stores, CAS to DSProxy, CAS total,
+# White paper, tables 1 to 3, column by column: client to CAS, CAS to stores, CAS to DSProxy, CAS total,
 # store, DSProxy, mailbox total, public folders, DSProxy to GC.
 STEADY = {
     "outlook2003-online-anywhere": (6, 4, 2, 6, 2, 2, 4, 2, 2),

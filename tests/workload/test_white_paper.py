@@ -1,4 +1,4 @@
-"""The white paper's traffic table, as facts D3 has it, and which of its rows a client type stands beside."""
+"""The white paper's traffic table (table 5), and which of its rows a client type stands beside."""
 
 import msgspec
 import pytest
