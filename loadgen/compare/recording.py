@@ -1,8 +1,10 @@
 """A run's intervals as matrices: a row per interval, a column per value that was measured."""
 
 import csv
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -56,6 +58,23 @@ class Rate(NamedTuple):
         return float(self.counts.sum() / self.lengths_s.sum())
 
 
+class _Lines:
+    """The counters of one tag that are not zero: interval, index and count of each, in three columns.
+
+    Over a working day there are millions, so they are kept as C integers.
+    """
+
+    __slots__ = ("counts", "indices", "rows")
+
+    def __init__(self) -> None:
+        self.rows, self.indices, self.counts = array("i"), array("i"), array("q")
+
+    def add(self, row: int, histogram: SparseHistogram) -> None:
+        self.rows.extend(repeat(row, len(histogram.counts)))
+        self.indices.extend(histogram.counts.keys())
+        self.counts.extend(histogram.counts.values())
+
+
 class Recording:
     """The intervals of ``timeseries.csv`` with what ``latency.hlog`` holds of each."""
 
@@ -63,7 +82,7 @@ class Recording:
         self._rows = rows
         self._starts_s = np.array([float(row["time_s"]) for row in rows])
         self._lengths_s = np.array([float(row["length_s"]) for row in rows])
-        self._lines: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        self._lines: dict[str, _Lines] = defaultdict(_Lines)
         for interval in intervals:
             self._add(interval)
         self._spans = {group: self._span(group) for group in _GROUPS}
@@ -81,16 +100,15 @@ class Recording:
     def times(self, tag: str) -> Times | None:
         """The times of a tag in the intervals in which there could be some; None if there are none."""
         lines = self._lines.get(tag)
-        if not lines:
+        if lines is None or not lines.rows:
             return None
         first, last = self._spans[_group_of(tag)]
         rows = last - first + 1
         together = -(-rows // MOST_ROWS)
-        columns = {index: place for place, index in enumerate(sorted({index for _, index, _ in lines}))}
-        counts = np.zeros((-(-rows // together), len(columns)))
-        where = [(row - first) // together for row, _, _ in lines]
-        np.add.at(counts, (where, [columns[index] for _, index, _ in lines]), [many for _, _, many in lines])
-        values_ms = np.array([highest_us(index) for index in columns]) / _US_PER_MS
+        indices, columns = np.unique(lines.indices, return_inverse=True)
+        counts = np.zeros((-(-rows // together), len(indices)))
+        np.add.at(counts, ((np.array(lines.rows) - first) // together, columns), lines.counts)
+        values_ms = np.array([highest_us(index) for index in indices.tolist()]) / _US_PER_MS
         return Times(counts, values_ms, together * float(np.median(self._lengths_s[first : last + 1])))
 
     def rate(self, operation: str) -> Rate | None:
@@ -111,15 +129,17 @@ class Recording:
         except ValueError:
             return  # as `loadgen.measure.latency_log.read` does
         row = max(0, int(np.searchsorted(self._starts_s, interval.start_s + _ROUNDING_S, "right")) - 1)
-        self._lines[interval.tag] += [(row, index, count) for index, count in histogram.counts.items()]
+        self._lines[interval.tag].add(row, histogram)
 
     def _measured_rows(self) -> list[int]:
         return [row for row, each in enumerate(self._rows) if each["phase"] == MEASURED]
 
     def _span(self, group: str) -> tuple[int, int]:
         """The first and the last interval of tags that are timed at the same time."""
-        found = [row for tag, lines in self._lines.items() if _group_of(tag) == group for row, _, _ in lines]
-        found += self._measured_rows() if group == MEASURED else ()
+        found = self._measured_rows() if group == MEASURED else []
+        for tag, lines in self._lines.items():
+            if _group_of(tag) == group and lines.rows:
+                found += (min(lines.rows), max(lines.rows))
         return (min(found), max(found)) if found else (0, 0)
 
 

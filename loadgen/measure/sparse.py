@@ -81,13 +81,14 @@ def _counters(payload: str) -> list[tuple[int, int]]:
     try:
         packed = base64.b64decode(payload, validate=True)
         outer, length = _WRAPPER.unpack_from(packed)
-        data = zlib.decompress(packed[_WRAPPER.size : _WRAPPER.size + length])
+        data = zlib.decompress(packed[_WRAPPER.size :])
         inner, size, _, digits, lowest, highest, _ = _PAYLOAD.unpack_from(data)
     except (struct.error, zlib.error, binascii.Error) as error:
         raise ValueError(f"no histogram: {error}") from None
     if ((outer, inner), digits, lowest, highest) != (_COOKIES, SIGNIFICANT_DIGITS, LOWEST_US, HIGHEST_US):
         raise ValueError("a histogram of another form, range or precision")
-    if _PAYLOAD.size + size != len(data) or data[-1:] >= b"\x80":
+    sizes = (_WRAPPER.size + length, _PAYLOAD.size + size)
+    if sizes != (len(packed), len(data)) or data[-1:] >= b"\x80":
         raise ValueError("a histogram that was cut off")
     return _unpacked(data)
 

@@ -306,7 +306,7 @@ class RecordedRun(msgspec.Struct):
     run: dict[str, Any]
     summary: dict[str, Any] | None
     histograms: dict[str, Any]
-    """By tag: :class:`~loadgen.measure.histogram.Histogram` over all intervals."""
+    """By tag: :class:`~loadgen.measure.sparse.SparseHistogram` over all intervals."""
     timeseries: list[dict[str, str]]
     connections: list[dict[str, str]]
     events: list[dict[str, Any]]

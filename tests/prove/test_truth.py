@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from loadgen.measure import latency_log
-from loadgen.measure.histogram import Histogram
+from loadgen.measure.sparse import SparseHistogram, highest_us
 from loadgen.workload.arrival import Schedule
 from loadgen.workload.campaign import load_campaign, populate
 from mock_server.faults import DelayReport
@@ -121,7 +121,7 @@ class Run:
         assert summary["exit_code"] == self.process.returncode
         return summary
 
-    def latency(self) -> dict[str, Histogram]:
+    def latency(self) -> dict[str, SparseHistogram]:
         return latency_log.read(self.folder / "latency.hlog")
 
 
@@ -192,7 +192,7 @@ def test_percentiles_are_those_of_the_delays(tmp_path: Path, claims: Claims) -> 
         f"{held.count:,}, of which {service.count:,} timed",
         holds=abs(service.count - held.count) <= 2 * USERS and service.count >= 0.99 * USERS * SECONDS,
     )
-    found_us = service.percentiles_us(PERCENTILES)
+    found_us = dict(zip(PERCENTILES, service.percentiles_us(PERCENTILES), strict=True))
     for percentile in PERCENTILES:
         if service.count * (100 - percentile) < 100 * FEWEST_BEYOND:
             claims.note(f"p{percentile:g}", "fewer than 100,000 were timed: too few for this percentile")
@@ -242,7 +242,7 @@ def test_a_stall_is_in_response_times_and_not_in_service_times(tmp_path: Path, c
 
 
 def claim_stall(
-    response: Histogram, due_s: Sequence[float], stall: tuple[float, float], claims: Claims
+    response: SparseHistogram, due_s: Sequence[float], stall: tuple[float, float], claims: Claims
 ) -> None:
     """How many waited so long: those due so long before its end, and later ones that came behind."""
     from_s, until_s = stall
@@ -270,11 +270,9 @@ def within(times_s: Sequence[float], from_s: float, until_s: float) -> int:
     return sum(from_s <= each < until_s for each in times_s)
 
 
-def above(histogram: Histogram, value_us: int) -> int:
-    """How many values are larger, by counting them off one after the other."""
-    ranks = range(1, histogram.count + 1)
-    found = histogram.percentiles_us(tuple(100 * rank / histogram.count for rank in ranks))
-    return sum(value > value_us for value in found.values())
+def above(histogram: SparseHistogram, value_us: int) -> int:
+    """How many values are larger."""
+    return sum(count for index, count in histogram.counts.items() if highest_us(index) > value_us)
 
 
 def claim_valid(summary: dict[str, Any], claims: Claims) -> None:

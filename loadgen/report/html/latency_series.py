@@ -50,7 +50,6 @@ def step_for(length_s: float) -> float:
     return float(next(fitting, math.ceil(length_s / MOST_STEPS)))
 
 
-@cache
 def row_of(value_us: int) -> int:
     """The row of a heat map that a time belongs to."""
     return math.floor(math.log10(max(1, value_us)) * _ROWS_PER_DECADE + 1e-9)
@@ -109,5 +108,10 @@ def _close(series: LatencySeries, under_way: dict[str, SparseHistogram], step: i
 def _rows(counts: Iterable[tuple[int, int]]) -> dict[int, int]:
     rows: Counter[int] = Counter()
     for index, count in counts:
-        rows[row_of(highest_us(index))] += count
+        rows[_row_of_index(index)] += count
     return rows
+
+
+@cache
+def _row_of_index(index: int) -> int:
+    return row_of(highest_us(index))
