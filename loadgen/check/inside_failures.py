@@ -1,6 +1,6 @@
 """What can go wrong inside the firewall, between a server's name and the port of a service.
 
-Sources as in :mod:`web_failures`; [KB270836] is Microsoft's article on static ports of Exchange servers.
+Sources as in :mod:`web_failures`.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ INSIDE_FAILURES: Final = (
         "or the static port is another one.",
         "Start the service anew; compare tcp.store, tcp.referral and tcp.directory of --dialect with the "
         "server's registry (TCP/IP Port).",
-        "connect(2), ECONNREFUSED; [KB270836]",
+        "connect(2), ECONNREFUSED; KB270836",
     ),
     KnownFailure(
         "endpoint_timeout",
@@ -69,6 +69,6 @@ INSIDE_FAILURES: Final = (
         "The endpoint mapper answers, but the port that it tells does not: a firewall drops packets to it.",
         "Let dynamic ports pass (1025 to 5000, from Windows Server 2008 on 49152 to 65535), or make the "
         "server's ports static and let those pass.",
-        "connect(2), ETIMEDOUT; [KB270836], KB929851",
+        "connect(2), ETIMEDOUT; KB270836, KB929851",
     ),
 )

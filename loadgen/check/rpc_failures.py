@@ -80,7 +80,7 @@ RPC_FAILURES: Final = (
         text(BindRefused, "the interface is not supported"),
         "The service behind this port does not speak the interface that it was asked for.",
         "The port belongs to another service: choose the server's --dialect.",
-        "[C706] 12.6.4.4, provider rejection 2, reason 1; [G] DCE/RPC, recorded in rpc-edges",
+        "[C706] 12.6.4.4, provider rejection 2, reason 1; Gromox, recorded in rpc-edges",
     ),
     KnownFailure(
         "encoding_not_supported",
@@ -125,7 +125,7 @@ RPC_FAILURES: Final = (
         "better.",
         "Check the password; try --rpc-security privacy (over TCP nothing else says who calls), or none; "
         "Gromox wants HTTP Basic if RPC has NTLM.",
-        "[MS-RPCE] 3.3.1.5.2, ERROR_ACCESS_DENIED; [G] DCE/RPC, recorded in rpc-badpassword",
+        "[MS-RPCE] 3.3.1.5.2, ERROR_ACCESS_DENIED; Gromox, recorded in rpc-badpassword",
     ),
     KnownFailure(
         "level_too_low",
@@ -146,7 +146,7 @@ RPC_FAILURES: Final = (
         fault(0x1C010002, 0x1C010003, 0x6F7),
         "The server does not understand a call: opnum, presentation context or parameters.",
         "Try another --dialect; else report it with a trace.",
-        "[C706] appendix E; [G] DCE/RPC, recorded in rpc-edges",
+        "[C706] appendix E; Gromox, recorded in rpc-edges",
     ),
     KnownFailure(
         "rpc_fault",
@@ -175,7 +175,7 @@ RPC_FAILURES: Final = (
         "The store does not let this user open the session: the DN belongs to someone else, or the user has "
         "no rights there.",
         "Check that user and mailbox belong together; Gromox opens sessions for the user's own DN only.",
-        "[MS-OXCRPC] 3.1.4.1, ecAccessDenied; [G] Users, recorded in rpc-edges",
+        "[MS-OXCRPC] 3.1.4.1, ecAccessDenied; Gromox, recorded in rpc-edges",
     ),
     KnownFailure(
         "mapi_disabled",
@@ -197,28 +197,28 @@ RPC_FAILURES: Final = (
         "The store knows nobody by this distinguished name.",
         "Check the column dn of the users file, or leave it empty so that it is discovered; the mailbox may "
         "also be new and not known everywhere.",
-        "[MS-OXCRPC] 3.1.4.1, ecUnknownUser; [G] Users, recorded in rpc-edges",
+        "[MS-OXCRPC] 3.1.4.1, ecUnknownUser; Gromox, recorded in rpc-edges",
     ),
     KnownFailure(
         "code_page_refused",
         mapi(_LOGON_FAILED, call="EcDoConnectEx"),
         "The store does not open a session on these terms; Gromox says so to an unknown code page.",
         "Report it with a trace; the code page that is sent is 1252.",
-        "[G] EMSMDB, recorded in rpc-edges",
+        "Gromox, recorded in rpc-edges",
     ),
     KnownFailure(
         "directory_sessions",
         mapi(_LOGON_FAILED, call="NspiBind"),
         "The directory does not let this user in, or he has all sessions that it allows (50).",
         "Close other clients of this user, or raise the limit (NSPI max sessions per user).",
-        "[F] KB949469",
+        "KB949469",
     ),
     KnownFailure(
         "too_many_sessions",
         mapi(0x4DE, 0x80040112),
         "The user has all the sessions that the store allows (32), or the store has no context handle left.",
         "Close other clients of this user; see docs/limits.md.",
-        "[F] KB842022",
+        "KB842022",
     ),
     KnownFailure(
         "no_referral",
@@ -234,7 +234,7 @@ RPC_FAILURES: Final = (
         mapi(0x80004005),
         "The server does not know the session any more, or fails in a way that it does not name.",
         "Its log says why.",
-        "[G] EMSMDB, recorded in rpc-edges (stale CXH)",
+        "Gromox, recorded in rpc-edges (stale CXH)",
     ),
     KnownFailure(
         "not_in_directory",
@@ -250,7 +250,7 @@ RPC_FAILURES: Final = (
         "6002, 6004), has no more room for connections, or a proxy in between cut it.",
         "Choose the server's --dialect; look at the server's log; Gromox may have to be started anew "
         "(context_num).",
-        "[G] Users and HTTP, recorded in http-edges (unknown port)",
+        "Gromox, recorded in http-edges (unknown port)",
     ),
     KnownFailure(
         "no_answer",
@@ -258,6 +258,6 @@ RPC_FAILURES: Final = (
         "The server took the request and said nothing.",
         "A proxy in between may hold bodies back until they are complete; Gromox waits for the IN channel. "
         "--trace shows how far it came.",
-        "[MS-RPCH] 3.2.2.3.1; [G] HTTP",
+        "[MS-RPCH] 3.2.2.3.1; Gromox",
     ),
 )

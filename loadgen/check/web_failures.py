@@ -1,8 +1,6 @@
 """What can go wrong up to the web server, and with what it says.
 
-Each row says where it is known from: specifications by their name, [G] is Gromox 3.10 as recorded and
-described in servers/gromox-3.10, [F] are the facts behind this project (Exchange's white paper and support
-articles).
+Each row says where it is known from: specifications by their name, others by that of docs/sources.md.
 """
 
 from typing import Final
@@ -126,7 +124,7 @@ WEB_FAILURES: Final = (
         "locked, or it was banned for failing too often (Gromox: for a minute, after ten failures).",
         "Try user (address, or DOMAIN\\name) and password in a browser at the same address; wait before you "
         "try again.",
-        "RFC 9110 15.5.2; [G] HTTP",
+        "RFC 9110 15.5.2; Gromox",
     ),
     KnownFailure(
         "authentication_unfinished",
@@ -157,14 +155,14 @@ WEB_FAILURES: Final = (
         "The web server has nothing at this path: no RPC proxy is installed there.",
         "Check that the target is the Outlook Anywhere host; install the feature RPC over HTTP Proxy, or let "
         "the reverse proxy pass /rpc.",
-        "[MS-RPCH] 2.2.2, facts of Exchange set-up [F]",
+        "[MS-RPCH] 2.2.2",
     ),
     KnownFailure(
         "path_not_understood",
         http(400),
         "The web server does not understand the request's path or query.",
         "Choose the server's --dialect: Gromox takes its path in lower case only, and wants ?SERVER:PORT.",
-        "[G] HTTP, recorded in http-edges (mixed case path, no query)",
+        "Gromox, recorded in http-edges (mixed case path, no query)",
     ),
     KnownFailure(
         "method_not_allowed",
@@ -178,7 +176,7 @@ WEB_FAILURES: Final = (
         http(408),
         "The web server waited for more of a request than came.",
         "A proxy in between may hold bodies back: it must pass requests on without buffering them.",
-        "[G] HTTP, http_conn_timeout; RFC 9110 15.5.9",
+        "Gromox, http_conn_timeout; RFC 9110 15.5.9",
     ),
     KnownFailure(
         "too_large",
@@ -206,14 +204,14 @@ WEB_FAILURES: Final = (
         rpc_error(0x5, 0x6B5, 0x6A6),
         "The RPC proxy does not allow this server and port.",
         "Add server and port to its ValidPorts (HKLM\\Software\\Microsoft\\Rpc\\RpcProxy), by both names.",
-        "[F] ValidPorts; [MS-ERREF] 2.2, ERROR_ACCESS_DENIED",
+        "white paper, ValidPorts; [MS-ERREF] 2.2, ERROR_ACCESS_DENIED",
     ),
     KnownFailure(
         "out_of_memory",
         rpc_error(0xE, 0x6B9),
         "The RPC proxy has no memory or no resources left for another connection.",
         "Give it fewer users, or more memory; see docs/limits.md.",
-        "[F] 61 KB a connection; ERROR_OUTOFMEMORY, RPC_S_OUT_OF_RESOURCES",
+        "white paper, 61 KB a connection; ERROR_OUTOFMEMORY, RPC_S_OUT_OF_RESOURCES",
     ),
     KnownFailure(
         "rpc_error",
@@ -227,14 +225,14 @@ WEB_FAILURES: Final = (
         http(503, "L-202"),
         "All connection contexts of the server are in use, or were since it started.",
         "Raise context_num in http.cfg of Gromox and start it anew.",
-        "[G] HTTP",
+        "Gromox",
     ),
     KnownFailure(
         "request_queue_full",
         http(503, "Service Unavailable"),
         "HTTP.sys answers by itself: the application pool is stopped, or its request queue is full.",
         "Start the application pool, or raise its queue length (1000) and its workers.",
-        "[F] HTTP.sys; httperr.log says QueueFull or AppOffline",
+        "white paper, HTTP.sys; httperr.log says QueueFull or AppOffline",
     ),
     KnownFailure(
         "bad_gateway",
