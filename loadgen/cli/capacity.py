@@ -28,6 +28,7 @@ from loadgen.cli.progress import Manner, manner_options, progress_display
 from loadgen.cli.repeat import repeat_command
 from loadgen.engine.capacity_run import Found, find_capacity
 from loadgen.engine.climb import Aim
+from loadgen.engine.endpoint import ask_beforehand
 from loadgen.engine.gap_run import measure_gap
 from loadgen.errors import ProfileError
 from loadgen.measure.threshold import EXIT_FAIL, EXIT_PASS, EXIT_UNREACHABLE
@@ -123,6 +124,7 @@ def capacity(
     search: Callable[..., Coroutine[Any, Any, Gap | Found]] = measure_gap if gap else find_capacity
     command = repeat_command(sys.argv[1:])
     exports = Exports.parse(metrics, otlp)
+    ask_beforehand(target, chosen)
     with progress_display(chosen.name, manner=manner) as display, exporting(exports, display.say) as meter:
         result = asyncio.run(
             search(
