@@ -26,7 +26,7 @@ from loadgen.check.subject import Subject
 from loadgen.check.through_proxy import ProxyOpener
 from loadgen.client.account import RpcProxy
 from loadgen.client.autodiscover import Autodiscover, Discovery
-from loadgen.client.dialect import Dialect, Evidence, tell_dialect
+from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.inside import Inside
 from loadgen.client.transport import RpcConnection
@@ -67,6 +67,7 @@ class _Checkup:
         tried = tuple(candidate.name.lower() for candidate in candidates(options.auth))
         self._journal = Journal(steps_of(subject.client.transport), tried, tracer)
         self._dialect = Dialect()
+        self._evidence = Evidence()
         known = self._client.transport == "tcp" and self._account.is_complete
         self._autodiscover = "off" if known else subject.autodiscover
         notifies = self._client.notification == "asynchronous"
@@ -168,7 +169,8 @@ class _Checkup:
                 self._account = found.complete(self._account)
                 version = found.settings.server_version
         account = self._account
-        told, why = tell_dialect(Evidence(version, account.legacy_dn, account.home_server))
+        self._evidence = Evidence(version, account.legacy_dn, account.home_server)
+        told, why = tell_dialect(self._evidence)
         self._sight.dialect, self._sight.dialect_reason = (
             (subject.dialect, "chosen") if subject.dialect else (told, why)
         )
@@ -251,6 +253,7 @@ class _Checkup:
 
     async def _log_on(self, connection: RpcConnection, server: str) -> tuple[OpenMailbox, str]:
         store, self._sight.server_version = await connect_store(connection, self._account, self._client)
+        self._look_again()
         self._sent_to = ""
         try:
             mailbox = await log_on(store, self._account, server)
@@ -258,6 +261,15 @@ class _Checkup:
             self._sent_to = error.server
             raise
         return mailbox, f"{self._account.display_name or self._account.smtp} on {server}"
+
+    def _look_again(self) -> None:
+        """Whether a store that tells its version is of another kind than it was taken for."""
+        sight = self._sight
+        version = tuple(map(int, sight.server_version.split(".")))
+        evidence = replace(self._evidence, legacy_dn=self._account.legacy_dn, store_version=version)
+        told, why = tell_dialect(evidence)
+        if not self._subject.dialect and told not in (UNKNOWN, sight.dialect):
+            sight.dialect_suggested = f"{told} ({why})"
 
     async def _follow(self, opener: Opener, server: str) -> OpenMailbox | None:
         """The mailbox where servers say that it is; its step has failed already, for it was not here."""

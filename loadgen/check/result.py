@@ -88,6 +88,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """How the OUT channel's answer ends: ``Content-Length``, ``chunked`` or ``until closed``."""
     dialect: str = ""
     dialect_reason: str = ""
+    dialect_suggested: str = ""
+    """Another one, and why, that fits better what the mailbox store said after that choice."""
     connection_timeout_ms: int = 0
     """After which the proxy gives up a silent IN channel, as CONN/C2 said."""
     receive_window: int = 0

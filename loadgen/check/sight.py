@@ -17,7 +17,8 @@ class Sight:
     """A listener of a tracer; what the steps find out themselves, they set."""
 
     def __init__(self) -> None:
-        self.server_version = self.dialect = self.dialect_reason = ""
+        self.server_version = ""
+        self.dialect = self.dialect_reason = self.dialect_suggested = ""
         self.schemes_offered: tuple[str, ...] = ()
         self._headers: dict[str, None] = {}
         self._scheme = self._scheme_used = self._framing = ""
@@ -48,6 +49,7 @@ class Sight:
             framing=self._framing,
             dialect=self.dialect,
             dialect_reason=self.dialect_reason,
+            dialect_suggested=self.dialect_suggested,
             connection_timeout_ms=self._timeout_ms,
             receive_window=self._window,
             pings_sent=self._pings_sent,

@@ -48,6 +48,8 @@ def show(result: Result, console: Console) -> None:
 
 def _seen_lines(seen: Seen) -> Iterator[str]:
     yield f"dialect: {seen.dialect} ({seen.dialect_reason})"
+    if seen.dialect_suggested:
+        yield f"it looks like another: say --dialect {seen.dialect_suggested}"
     if seen.server_version:
         yield f"mailbox server: version {seen.server_version}"
     if seen.headers:

@@ -17,6 +17,9 @@ _BY_MAJOR_VERSION: Final = {6: "exchange2007", 8: "exchange2007", 14: "exchange2
 _GROMOX_DN: Final = re.compile(r"(?i)/cn=[0-9a-f]{16}-[^/]*$")
 """Two numbers and the local part of the address; Exchange puts 32 digits there, or the alias alone."""
 
+_GROMOX_STORE: Final = (15, 0, 847, 4040)
+"""What Gromox gives its stores out as; of Exchange there is no such revision."""
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -60,20 +63,31 @@ class Evidence(Struct, frozen=True, gc=False):
     """Of a mailbox."""
     server: str = ""
     """Name of a mailbox server."""
+    store_version: tuple[int, ...] = ()
+    """Major, minor, build and revision of a mailbox store, as EcDoConnectEx tells them."""
 
 
 def tell_dialect(seen: Evidence) -> tuple[str, str]:
     """The dialect of a server, and by what it was told; UNKNOWN if nothing tells.
 
-    Gromox gives itself out as an Exchange 2013, so its distinguished names are looked at first.
+    Gromox gives itself out as an Exchange 2013, so what it alone does is looked at first.
     """
     if _GROMOX_DN.search(seen.legacy_dn):
         return "gromox", "mailboxes have names as Gromox makes them"
-    name = _BY_MAJOR_VERSION.get(seen.version[0])
-    if name is not None:
-        return name, "Autodiscover tells version " + ".".join(map(str, seen.version))
+    if seen.store_version == _GROMOX_STORE:
+        return "gromox", "its mailbox store has the version that Gromox tells"
+    told = (("Autodiscover", seen.version), ("its mailbox store", seen.store_version))
+    for who, version in told:
+        name = _BY_MAJOR_VERSION.get(version[0]) if version else None
+        if name is not None:
+            return name, f"{who} tells version {_dotted(version)}"
     if "@" in seen.server:
         return "exchange2013", "its servers are called GUID@domain"
-    if any(seen.version):
-        return UNKNOWN, f"nobody knows version {'.'.join(map(str, seen.version))}, so the most tolerant one"
+    for _, version in told:
+        if any(version):
+            return UNKNOWN, f"nobody knows version {_dotted(version)}, so the most tolerant one"
     return UNKNOWN, "nothing says what server it is, so the most tolerant one"
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

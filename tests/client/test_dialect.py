@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from loadgen.client.client_type import ClientType, PublicFolderWork
-from loadgen.client.dialect import Dialect
+from loadgen.client.dialect import Dialect, Evidence, tell_dialect
 from loadgen.errors import ProfileError
 from loadgen.workload import library
 
@@ -40,3 +40,44 @@ def test_what_no_client_uses_or_could_is_refused(tmp_path, text):
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(ProfileError):
         library.read("dialect", str(tmp_path / "mine.toml"), Dialect)
+
+
+GROMOX_DN = "/o=x/ou=y/cn=recipients/cn=00000001000000a2-u001"
+
+
+@pytest.mark.parametrize(
+    ("seen", "name", "why"),
+    [
+        (Evidence(), "unknown", "nothing says what server it is, so the most tolerant one"),
+        (Evidence((8, 1, 240)), "exchange2007", "Autodiscover tells version 8.1.240"),
+        (
+            Evidence(store_version=(14, 3, 123, 4)),
+            "exchange2010",
+            "its mailbox store tells version 14.3.123.4",
+        ),
+        (
+            Evidence((14, 3, 123), store_version=(15, 0, 1, 2)),
+            "exchange2010",
+            "Autodiscover tells version 14.3.123",
+        ),
+        (
+            Evidence((9, 0, 1), store_version=(6, 5, 7638, 1)),
+            "exchange2007",
+            "its mailbox store tells version 6.5.7638.1",
+        ),
+        (Evidence((15, 0, 1), GROMOX_DN), "gromox", "mailboxes have names as Gromox makes them"),
+        (
+            Evidence(store_version=(15, 0, 847, 4040)),
+            "gromox",
+            "its mailbox store has the version that Gromox tells",
+        ),
+        (Evidence(server="guid@contoso.test"), "exchange2013", "its servers are called GUID@domain"),
+        (
+            Evidence(store_version=(9, 0, 1, 0)),
+            "unknown",
+            "nobody knows version 9.0.1.0, so the most tolerant one",
+        ),
+    ],
+)
+def test_by_what_a_server_is_told(seen, name, why):
+    assert tell_dialect(seen) == (name, why)

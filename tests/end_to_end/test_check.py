@@ -100,7 +100,25 @@ def test_a_real_address_and_a_users_file_will_do(mock, tmp_path):
     result = result_of(target, "--users-file", str(users), "--public_folder_server", "PF1")
     assert (result["mailbox"], failed(result)) == ("user00003@contoso.test", {})
     assert result["seen"]["dialect"] == "exchange2007"
+    assert result["seen"]["dialect_suggested"] == ""
     assert "mailbox" in passed(result)
+
+
+def test_what_the_store_tells_of_itself_suggests_a_dialect(mock):
+    """Without Autodiscover nothing says before the logon what server it is."""
+    cas = mock.organisation.cas[0]
+    account = mock.account(2)
+    target = f"http://{cas.address}:{cas.port}"
+    options = ("--user", account.smtp, "--autodiscover", "off", "--rpc-server", "MBX1")
+    result = result_of(target, *options, password=account.credentials.password)
+    assert failed(result) == {}
+    assert result["seen"]["dialect"] == "unknown"
+    why = f"its mailbox store tells version {result['seen']['server_version']}"
+    assert result["seen"]["dialect_suggested"] == f"exchange2007 ({why})"
+    _, shown, _ = check(target, *options, password=account.credentials.password)
+    assert "it looks like another: say --dialect exchange2007" in shown
+    chosen = result_of(target, *options, "--dialect", "gromox", password=account.credentials.password)
+    assert chosen["seen"]["dialect_suggested"] == ""
 
 
 def test_with_tls_ntlm_and_privacy_and_a_trace(secured, tmp_path):
