@@ -26,7 +26,8 @@ from loadgen.report import summary
 from loadgen.report.summary import Latency, Summary
 from loadgen.workload.campaign import Campaign
 from loadgen.workload.duration import Duration
-from loadgen.workload.limit_set import LimitSet
+from loadgen.workload.library import built_in_names
+from loadgen.workload.limit_set import LimitSet, read_limit_set
 from loadgen.workload.profile import MessageProfile
 from mock_server.topology import Topology
 
@@ -34,6 +35,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SPAN = re.compile(r"`([^`]+)`")
 Row = dict[str, str]
+UNSEEN = re.compile(r"\bfacts [A-Z]\d|\bdesign section|\b(?:facts|judges|design)\.md|\bservers/gromox")
+"""Notes from before there was this repository, which does not hold them."""
 
 
 def tables(page: str) -> dict[str, list[Row]]:
@@ -284,3 +287,31 @@ def test_the_picture_shows_every_package():
 def test_every_page_is_in_the_list_of_pages():
     listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (DOCS / "README.md").read_text(encoding="utf-8")))
     assert {path.name for path in DOCS.glob("*.md")} - {"README.md"} == listed
+
+
+def texts(*folders: str) -> Iterator[tuple[str, str]]:
+    """What is written in the repository: where, and all of it on one line without comment signs."""
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.*")):
+        if path.suffix in {".py", ".toml", ".md", ".hex"}:
+            words = path.read_text(encoding="utf-8").split()
+            yield str(path.relative_to(ROOT)), " ".join(word for word in words if word != "#")
+
+
+def test_nothing_cites_what_is_not_in_the_repository():
+    written = texts("loadgen", "mock_server", "profiles", "tests", "benchmarks", "docs")
+    cited = {where: UNSEEN.findall(text) for where, text in written}
+    assert {where: found for where, found in cited.items() if found} == {}
+
+
+def test_every_source_that_is_cited_is_listed_and_no_other():
+    page = tables("sources.md")
+    listed = {row["name"] for row in page["Where the numbers are from"]}
+    numbered = {row["table"] for row in page["Tables of the white paper"]}
+    written = dict(texts("loadgen", "mock_server", "profiles", "docs"))
+    del written["docs/sources.md"]
+    for where, text in written.items():
+        assert set(re.findall(r"\bKB\d{6}\b", text)) <= listed, where
+        assert set(re.findall(r"[Ww]hite paper, table (\d+)", text)) <= numbered, where
+    for limit in (limit for name in built_in_names("limits") for limit in read_limit_set(name).limits):
+        assert any(name in limit.source for name in (*listed, "no published limit")), limit
+    assert [name for name in listed if not any(name in text for text in written.values())] == []
