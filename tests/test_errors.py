@@ -1,4 +1,4 @@
-"""What errors mean: which limits of a server, if any."""
+"""What errors say, and what they mean: which limits of a server, if any."""
 
 import pytest
 
@@ -11,8 +11,11 @@ from loadgen.errors import (
     TransportError,
     Unauthorized,
     limits_of,
+    named,
 )
 from loadgen.measure.limits import LIMITS
+from mock_server.rops import call
+from mock_server.rpc import dispatch
 
 CUT = ("nonpaged_pool", "memory", "worker_recycling", "ports")
 
@@ -41,3 +44,26 @@ CUT = ("nonpaged_pool", "memory", "worker_recycling", "ports")
 def test_an_error_means_these_limits(error, limits):
     assert limits_of(error) == limits
     assert set(limits) <= set(LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RpcFault(0x5), "RPC fault 0x00000005 ERROR_ACCESS_DENIED"),
+        (RpcFault(0x6F7), "RPC fault 0x000006F7 RPC_X_BAD_STUB_DATA"),
+        (RpcFault(0x1C010003), "RPC fault 0x1C010003 nca_s_unk_if"),
+        (RpcFault(0x12345678), "RPC fault 0x12345678"),
+        (MapiError("EcDoConnectEx", 0x3EB), "EcDoConnectEx returned 0x000003EB ecUnknownUser"),
+        (MapiError("NspiBind", 0x80040111), "NspiBind returned 0x80040111 MAPI_E_LOGON_FAILED"),
+        (MapiError("NspiBind", 0xDEADBEEF), "NspiBind returned 0xDEADBEEF"),
+    ],
+)
+def test_an_error_code_is_told_with_its_name(error, text):
+    assert str(error) == text
+
+
+@pytest.mark.parametrize("module", [call, dispatch])
+def test_every_code_that_the_mock_answers_has_a_name(module):
+    codes = {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, int)}
+    assert codes
+    assert [name for name, code in codes.items() if " " not in named(code)] == []

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from loadgen.errors import BindRefused, LocalProtocolError, PeerError, RemoteProtocolError, RpcFault
+from loadgen.errors import BindRefused, LocalProtocolError, PeerError, RemoteProtocolError, RpcFault, named
 from loadgen.protocol.events import CallFaulted, CallReturned, ContextsAccepted, Event, ShutdownRequested
 from loadgen.protocol.security import NO_SECURITY, Security
 from loadgen.wire import pdu as wire
@@ -288,7 +288,7 @@ class Association:
         call_id = fault.call_id
         if self.state is State.ALTERING and call_id == self._negotiation_id:
             what = _name(self._unanswered[0]) if self._establishing is None else "authentication"
-            raise BindRefused(f"{what} refused: fault 0x{fault.status:08X}")
+            raise BindRefused(f"{what} refused: fault {named(fault.status)}")
         if call_id not in self._calls:
             return self._on_stray(call_id, wire.LAST_FRAG)
         self._finish(call_id)

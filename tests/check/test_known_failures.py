@@ -18,6 +18,7 @@ from loadgen.errors import (
     Unauthorized,
     WireError,
     WrongAnswer,
+    named,
 )
 from loadgen.wire.http import rpc_error
 
@@ -116,11 +117,11 @@ CASES = {
         ("bind_store", BindRefused("EMSMDB refused: the interface is not supported"))
     ],
     "encoding_not_supported": [("bind_store", BindRefused("EMSMDB refused: its encoding is not supported"))],
-    "credentials_refused": [("bind_store", BindRefused("authentication refused: fault 0x00000005"))],
+    "credentials_refused": [("bind_store", BindRefused(f"authentication refused: fault {named(0x5)}"))],
     "authentication_type_refused": [
         ("bind_store", BindRefused("bind refused: the authentication type is not recognised")),
         ("bind_store", BindRefused("bind refused: invalid checksum")),
-        ("bind_store", BindRefused("authentication refused: fault 0x00000721")),
+        ("bind_store", BindRefused(f"authentication refused: fault {named(0x721)}")),
     ],
     "bind_limit": [("bind_store", BindRefused("bind refused: temporary congestion"))],
     "bind_refused": [("bind_store", BindRefused("bind refused: reason 77"))],

@@ -99,7 +99,7 @@ def test_an_error_of_the_peer_is_a_result(play, world):
     assert snapshot.histograms.keys() == {"log_on.response", "log_on.service"}
     [failure] = snapshot.failures
     assert (failure.operation, failure.outcome, failure.count) == ("read_message", "mapi_error", 1)
-    assert failure.example == "RopOpenMessage returned 0x8004010F"
+    assert failure.example == "RopOpenMessage returned 0x8004010F MAPI_E_NOT_FOUND"
 
 
 @pytest.mark.parametrize("error", [LocalProtocolError("called twice"), KeyError("handle")])
