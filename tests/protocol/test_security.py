@@ -362,7 +362,7 @@ def test_a_leg_that_is_refused():
     assert association.receive_pdu(answer) == []
     (alter,) = association.pdus_to_send()
     assert wire.pdu_type(alter) == PduType.ALTER_CONTEXT
-    with pytest.raises(BindRefused, match="authentication refused: fault 0x00000005 ERROR_ACCESS_DENIED$"):
+    with pytest.raises(BindRefused, match=r"authentication refused: fault 0x00000005 ERROR_ACCESS_DENIED$"):
         association.receive_pdu(wire.Fault(wire.decode(alter).call_id, 0, 5).encode())
 
 
