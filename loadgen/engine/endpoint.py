@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from itertools import repeat
@@ -22,12 +21,13 @@ from loadgen.client.account_source import AccountList
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.inside import Inside
 from loadgen.client.transport.tls import look_at_tls
+from loadgen.client.transport.sockets import connect
 from loadgen.client.users_file import PASSWORD_VARIABLE
 from loadgen.engine.discovery import Discoverer
 from loadgen.engine.preflight import explain
 from loadgen.engine.published import look_at_settings, ports_of
 from loadgen.engine.security import tls_settings
-from loadgen.errors import PeerError, ProfileError, TimedOut, TlsFailed, TransportError
+from loadgen.errors import PeerError, ProfileError, TimedOut, TransportError
 from loadgen.measure.connections import Counter, KernelCounter
 from loadgen.measure.sock_diag import Host, Rule
 from loadgen.wire.autodiscover import MailboxSettings
@@ -35,7 +35,7 @@ from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population
 
 CHOSEN: Final = "it was chosen"
-TLS_PATIENCE_S: Final = 15.0
+PATIENCE_S: Final = 15.0
 SESSIONS_PER_USER: Final = 32
 """Of the mailbox store for one identity, Exchange 2003 SP1 and later (KB842022)."""
 DIRECTORY_SESSIONS_PER_USER: Final = 50
@@ -74,7 +74,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     """What ``url`` and the campaign's keys make up; ``say`` gets what the user should know of it.
 
     Raises :class:`~loadgen.errors.ProfileError` for what the user has to put right, and
-    :class:`~loadgen.errors.PeerError` if the accounts cannot be discovered.
+    :class:`~loadgen.errors.PeerError` if the target does not answer or the accounts cannot be discovered.
     """
     host, port, tls = parts_of(url)
     given = resolved(campaign.resolve)
@@ -91,7 +91,7 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
     asked = Discoverer(campaign, url, proxies, chosen.ports, {host: addresses})
     known = accounts_of(campaign, population, say)
     try:
-        await _try_tls(proxies[0])
+        await _meet(proxies, needed=population.inside < population.users)
         accounts = await asked.complete(known)
     except PeerError as error:
         error.args = (explain(error, campaign),)
@@ -125,15 +125,36 @@ async def _inside(
     return Inside(dialect.tcp, {**given, **found})
 
 
-async def _try_tls(proxy: RpcProxy) -> None:
-    """Raises :class:`~loadgen.errors.TlsFailed`; what else fails comes to light later."""
-    if proxy.tls:
-        with suppress(TransportError, TimedOut):
-            try:
-                await look_at_tls(proxy, TLS_PATIENCE_S)
-            except TlsFailed as error:
-                error.step = "tls"
-                raise
+async def _meet(proxies: Sequence[RpcProxy], *, needed: bool) -> None:
+    """Tries the target's addresses in turn until one answers.
+
+    Raises what the last one met if none does, unless the target is not ``needed``, and
+    :class:`~loadgen.errors.TlsFailed` in any case.
+    """
+    failure: PeerError | None = None
+    for proxy in proxies:
+        try:
+            await _open(proxy)
+        except (TransportError, TimedOut) as error:
+            failure = error
+        else:
+            return
+    if needed and failure is not None:
+        raise failure
+
+
+async def _open(proxy: RpcProxy) -> None:
+    """TCP and TLS for their own sake; raises :class:`~loadgen.errors.PeerError` with the step."""
+    step = "tcp"
+    try:
+        (sock,) = await connect(proxy, 1, f"{proxy.host}:{proxy.port}", PATIENCE_S)
+        sock.close()
+        if proxy.tls:
+            step = "tls"
+            await look_at_tls(proxy, PATIENCE_S)
+    except PeerError as error:
+        error.step = step
+        raise
 
 
 def _dialect(campaign: Campaign, settings: MailboxSettings | None, account: Account) -> tuple[Dialect, str]:

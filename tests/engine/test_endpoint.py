@@ -52,6 +52,25 @@ def users_file(tmp_path):
         path.chmod(0o600)
         return str(path)
 
+@pytest.fixture(autouse=True)
+def answers(monkeypatch):
+    """All servers answer, but for what stands here of an address: what TCP meets, and what TLS meets."""
+    tcp, tls = {}, {}
+
+    async def connect(proxy, many, what, timeout_s):
+        if proxy.addresses[0] in tcp:
+            raise tcp[proxy.addresses[0]](f"{what}: no")
+        return [socket.socket() for _ in range(many)]
+
+    async def look_at_tls(proxy, timeout_s):
+        if proxy.addresses[0] in tls:
+            raise tls[proxy.addresses[0]]("no TLS handshake")
+
+    monkeypatch.setattr(endpoint, "connect", connect)
+    monkeypatch.setattr(endpoint, "look_at_tls", look_at_tls)
+    return tcp, tls
+
+
     return write
 
 
@@ -240,6 +259,47 @@ def test_nothing_but_this_machine_is_loaded_without_permission():
 
 
 INSIDE = (*HERE["resolve"], "MBX1=127.37.2.3", "mbx1=127.37.2.4", "gc1.example.test=127.37.2.5")
+ONE, BOTH = ("127.37.2.1",), ("127.37.2.1", "127.37.2.2")
+
+
+@pytest.mark.parametrize(
+    ("url", "tcp", "tls", "step", "text"),
+    [
+        (URL, (TransportError, BOTH), None, "tcp", "TCP: mail.example.test:443: no. "),
+        ("http://mail.example.test", (TimedOut, BOTH), None, "tcp", "TCP: mail.example.test:80: no. "),
+        (URL, None, (TimedOut, BOTH), "tls", "TLS: no TLS handshake. "),
+        (URL, None, (TlsFailed, ONE), "tls", "TLS: no TLS handshake. "),
+    ],
+)
+async def test_a_target_that_does_not_answer_is_told_instead_of_what_comes_of_it(
+    users_file, population_of, finds, answers, url, tcp, tls, step, text
+):
+    asked = finds(TransportError("no such service"))
+    for failures, scripted in zip((tcp, tls), answers, strict=True):
+        kind, addresses = failures or (None, ())
+        scripted.update(dict.fromkeys(addresses, kind))
+    campaign = Campaign(users_file=users_file(TWO), resolve=HERE["resolve"])
+    with pytest.raises(PeerError) as caught:
+        await open_endpoint(url, campaign, population_of(1), print)
+    assert caught.value.step == step
+    assert str(caught.value).startswith(text)
+    assert asked == []
+
+
+async def test_one_address_that_answers_is_enough(users_file, population_of, answers):
+    answers[0]["127.37.2.1"] = TransportError
+    opened = await open_endpoint(URL, Campaign(users_file=users_file(), **HERE), population_of(1), print)
+    assert len(opened.proxies) == 2
+
+
+async def test_inside_the_firewall_the_target_need_not_answer(users_file, inside_population, answers):
+    answers[0].update(dict.fromkeys(BOTH, TransportError))
+    campaign = Campaign(
+        users_file=users_file(), public_folder_server="127.37.2.6", autodiscover="off", resolve=INSIDE
+    )
+    assert (await open_endpoint(URL, campaign, inside_population, print)).inside.addresses
+
+
 
 
 async def test_inside_the_firewall_the_servers_of_the_accounts_are_found(users_file, inside_population):
