@@ -25,13 +25,13 @@ from loadgen.check.sight import Sight
 from loadgen.check.subject import Subject
 from loadgen.check.through_proxy import ProxyOpener
 from loadgen.client.account import RpcProxy
-from loadgen.client.autodiscover import Autodiscover, Discovery
+from loadgen.client.autodiscover import Autodiscover, Discovery, scheme_to_begin_with
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.http_fetch import HttpFetch
 from loadgen.client.inside import Inside
 from loadgen.client.transport import RpcConnection
 from loadgen.errors import PeerError, RemoteProtocolError
-from loadgen.protocol.http_authentication import candidates
+from loadgen.protocol.http_authentication import STRONGEST_FIRST, HttpScheme, candidates
 from loadgen.trace.tracer import Tracer
 from loadgen.wire import emsmdb, nspi, rfr
 from loadgen.workload import library
@@ -68,6 +68,7 @@ class _Checkup:
         self._journal = Journal(steps_of(subject.client.transport), tried, tracer)
         self._dialect = Dialect()
         self._evidence = Evidence()
+        self._scheme: HttpScheme | None = None
         known = self._client.transport == "tcp" and self._account.is_complete
         self._autodiscover = "off" if known else subject.autodiscover
         notifies = self._client.notification == "asynchronous"
@@ -118,7 +119,7 @@ class _Checkup:
         await self._discover(proxy)
         if proxy is None:
             return None
-        proxy, ports = replace(proxy, path=self._dialect.path), self._dialect.ports
+        proxy, ports = replace(proxy, path=self._dialect.path, scheme=self._scheme), self._dialect.ports
         opener = ProxyOpener(replace(self._subject, account=self._account), proxy, ports, self._journal)
         self._sight.schemes_offered = await opener.offered(self._server)
         return opener
@@ -168,6 +169,8 @@ class _Checkup:
             if found is not None:
                 self._account = found.complete(self._account)
                 version = found.settings.server_version
+                if proxy is not None and subject.options.auth == STRONGEST_FIRST:
+                    self._scheme = scheme_to_begin_with(found.settings, proxy, (self._account,))
         account = self._account
         self._evidence = Evidence(version, account.legacy_dn, account.home_server)
         told, why = tell_dialect(self._evidence)

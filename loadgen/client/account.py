@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.protocol.credentials import Credentials
+from loadgen.protocol.http_authentication import HttpScheme
 from loadgen.wire.http import RPC_PROXY_PATH
 
 __all__ = ["Account", "Credentials", "RpcProxy"]
@@ -59,3 +60,5 @@ class RpcProxy(Struct, frozen=True):
     tls_settings: TlsSettings = TlsSettings()
     path: str = RPC_PROXY_PATH
     """Virtual path of the RPC proxy for clients without a certificate."""
+    scheme: HttpScheme | None = None
+    """What it wants as HTTP authentication, to be tried first if it is allowed at all."""

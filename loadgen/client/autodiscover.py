@@ -3,7 +3,7 @@
 Only HTTPS is trusted with a password, but for an address with ``http`` that the user gave himself.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -11,7 +11,7 @@ import dns.asyncresolver
 import dns.exception
 import msgspec
 
-from loadgen.client.account import Account
+from loadgen.client.account import Account, RpcProxy
 from loadgen.client.http_fetch import UNAUTHORIZED, Fetch, HttpAnswer
 from loadgen.errors import (
     HttpRefused,
@@ -21,13 +21,14 @@ from loadgen.errors import (
     Unauthorized,
     WrongAnswer,
 )
-from loadgen.protocol.http_authentication import schemes
+from loadgen.protocol.http_authentication import HttpScheme, schemes
 from loadgen.wire.autodiscover import (
     AutodiscoverRequest,
     MailboxSettings,
     RedirectAddress,
     RedirectUrl,
     Refusal,
+    WebServer,
     decode_answer,
 )
 
@@ -37,9 +38,35 @@ _REDIRECTS: Final = (301, 302, 307, 308)
 _HTTPS_PORT: Final = 443
 _DNS_S: Final = 5.0
 
+_SCHEMES: Final[dict[str, HttpScheme]] = {
+    "basic": "basic",
+    "ntlm": "ntlm",
+    "negotiate": "negotiate",
+    "nego2": "negotiate",
+    "kerb": "negotiate",
+    "kerbntlm": "negotiate",
+    "anonymous": "anonymous",
+}
+"""What packages are called in HTTP ([MS-OXDSCLI] 2.2.4.1.1.2.6.2)."""
 
 Services = Callable[[str], Awaitable[tuple[str, ...]]]
 """Addresses of the Autodiscover service that the DNS names for a domain."""
+
+
+def scheme_of(web: WebServer) -> HttpScheme | None:
+    """The HTTP authentication that a web server is published with, None if that is none of ours."""
+    return _SCHEMES.get(web.auth_package)
+
+
+def scheme_to_begin_with(
+    settings: MailboxSettings | None, proxy: RpcProxy, accounts: Iterable[Account]
+) -> HttpScheme | None:
+    """What Outlook would use by what is published, if the accounts can; no password goes out in the clear."""
+    web = settings.web_server if settings is not None else None
+    scheme = scheme_of(web) if web is not None else None
+    if scheme == "basic" and not (proxy.tls and all(each.credentials.password for each in accounts)):
+        return None
+    return scheme
 
 
 class Discovery(msgspec.Struct, frozen=True):

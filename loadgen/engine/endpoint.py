@@ -18,10 +18,11 @@ import msgspec
 from loadgen.client import users_file
 from loadgen.client.account import Account, RpcProxy
 from loadgen.client.account_source import AccountList
+from loadgen.client.autodiscover import scheme_to_begin_with
 from loadgen.client.dialect import UNKNOWN, Dialect, Evidence, tell_dialect
 from loadgen.client.inside import Inside
-from loadgen.client.transport.tls import look_at_tls
 from loadgen.client.transport.sockets import connect
+from loadgen.client.transport.tls import look_at_tls
 from loadgen.client.users_file import PASSWORD_VARIABLE
 from loadgen.engine.discovery import Discoverer
 from loadgen.engine.preflight import explain
@@ -98,10 +99,12 @@ async def open_endpoint(url: str, campaign: Campaign, population: Population, sa
         raise
     dialect, reason = _dialect(campaign, asked.settings, accounts[0])
     say(f"dialect: {dialect.name}, since {reason}")
+    auto = campaign.auth == "auto"
+    scheme = scheme_to_begin_with(asked.settings, proxies[0], accounts) if auto else None
     for warning in await look_at_settings(asked.settings, campaign, proxies[0]):
         say(f"Warning: {warning}")
     return Endpoint(
-        proxies=tuple(msgspec.structs.replace(proxy, path=dialect.path) for proxy in proxies),
+        proxies=tuple(msgspec.structs.replace(proxy, path=dialect.path, scheme=scheme) for proxy in proxies),
         accounts=AccountList(accounts),
         counters=_counters(addresses, port),
         dialect=dialect,

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from loadgen.client.account import RpcProxy
+from loadgen.client.autodiscover import scheme_of
 from loadgen.client.dialect import Ports
 from loadgen.client.transport.tls import look_at_tls
 from loadgen.engine.security import connection_options
@@ -19,9 +20,6 @@ from loadgen.workload.campaign import Campaign
 
 PATIENCE_S: Final = 15.0
 _LARGEST_PORT: Final = 65_535
-_SAME_AS: Final = {"nego2": "negotiate", "kerb": "negotiate", "kerbntlm": "negotiate"}
-"""Packages that go by the name Negotiate in HTTP ([MS-OXDSCLI] 2.2.4.1.1.2.6.2)."""
-_SCHEMES: Final = ("basic", "ntlm", "negotiate", "anonymous")
 
 
 def ports_of(settings: MailboxSettings, ports: Ports) -> Ports:
@@ -59,9 +57,9 @@ def _way(web: WebServer, proxy: RpcProxy) -> list[str]:
 
 
 def _authentication(web: WebServer, campaign: Campaign) -> list[str]:
-    wanted = _SAME_AS.get(web.auth_package, web.auth_package)
+    wanted = scheme_of(web)
     auth = connection_options(campaign).auth
-    if wanted not in _SCHEMES or wanted in auth or wanted in {each.name.lower() for each in candidates(auth)}:
+    if wanted is None or wanted in auth or wanted in {each.name.lower() for each in candidates(auth)}:
         return []
     return [
         f"Autodiscover wants {wanted} as HTTP authentication, and auth allows {', '.join(auth)}; "

@@ -161,9 +161,13 @@ _NAMES: Final[dict[HttpScheme, tuple[str, ...]]] = {
 }
 
 
-def candidates(preferred: Sequence[HttpScheme]) -> tuple[Candidate, ...]:
-    """What to try, in this order; NTLM goes by two names, since some servers know it as Negotiate alone."""
-    return tuple(Candidate(scheme, name) for scheme in preferred for name in _NAMES[scheme])
+def candidates(preferred: Sequence[HttpScheme], wanted: HttpScheme | None = None) -> tuple[Candidate, ...]:
+    """What to try, in this order, but what the server is known to want before all else.
+
+    NTLM goes by two names, since some servers know it as Negotiate alone.
+    """
+    order = sorted(preferred, key=lambda scheme: scheme != wanted)
+    return tuple(Candidate(scheme, name) for scheme in order for name in _NAMES[scheme])
 
 
 def still_possible(left: Iterable[Candidate], offered: Sequence[str]) -> tuple[Candidate, ...]:

@@ -1,12 +1,15 @@
 """Every way to a mailbox's settings and off it, with a scripted web in place of the real one."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from loadgen.client import autodiscover
-from loadgen.client.autodiscover import MOST_REDIRECTS, PATH, Autodiscover, url_of
+from loadgen.client.account import Credentials, RpcProxy
+from loadgen.client.autodiscover import MOST_REDIRECTS, PATH, Autodiscover, scheme_to_begin_with, url_of
 from loadgen.client.http_fetch import HttpAnswer
 from loadgen.errors import RemoteProtocolError, TransportError, Unauthorized
-from loadgen.wire.autodiscover import AutodiscoverRequest
+from loadgen.wire.autodiscover import AutodiscoverRequest, WebServer
 from tests.conftest import read_vector
 
 USER = "u001@example.test"
@@ -209,3 +212,26 @@ async def test_a_domain_without_services_has_none(monkeypatch):
 
     monkeypatch.setattr(autodiscover.dns.asyncresolver, "resolve", resolve)
     assert await autodiscover.named_in_dns("example.test") == ()
+
+
+@pytest.mark.parametrize(
+    ("package", "tls", "passwords", "scheme"),
+    [
+        ("ntlm", False, ("", "secret"), "ntlm"),
+        ("kerb", True, ("secret",), "negotiate"),
+        ("basic", True, ("secret", "other"), "basic"),
+        ("basic", True, ("secret", ""), None),
+        ("basic", False, ("secret",), None),
+        ("certificate", True, ("secret",), None),
+    ],
+)
+def test_the_scheme_that_is_published(package, tls, passwords, scheme):
+    """Basic never without TLS, nor where an account has but an NT hash."""
+    settings = SimpleNamespace(web_server=WebServer("EXPR", "mail", tls, package, ""))
+    accounts = [SimpleNamespace(credentials=Credentials("a", password)) for password in passwords]
+    assert scheme_to_begin_with(settings, RpcProxy("mail", 443, tls), accounts) == scheme
+
+
+@pytest.mark.parametrize("settings", [None, SimpleNamespace(web_server=None)])
+def test_no_scheme_is_published(settings):
+    assert scheme_to_begin_with(settings, RpcProxy("mail", 443, True), ()) is None

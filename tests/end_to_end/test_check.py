@@ -104,6 +104,17 @@ def test_a_real_address_and_a_users_file_will_do(mock, tmp_path):
     assert "mailbox" in passed(result)
 
 
+def test_auto_begins_with_what_autodiscover_publishes(mock, secured):
+    """The first of the mock's schemes, which is Basic: over TLS, and never in the clear."""
+    for organisation, used in ((mock, "Negotiate"), (secured, "Basic")):
+        proxy, account = organisation.proxy, organisation.account(3)
+        target = f"{'https' if proxy.tls else 'http'}://{proxy.host}:{proxy.port}"
+        options = ("--ca-file", proxy.tls_settings.ca_file) if proxy.tls else ()
+        result = result_of(target, "--user", account.smtp, *options, password=account.credentials.password)
+        assert failed(result) == {}
+        assert result["seen"]["scheme_used"] == used
+
+
 def test_what_the_store_tells_of_itself_suggests_a_dialect(mock):
     """Without Autodiscover nothing says before the logon what server it is."""
     cas = mock.organisation.cas[0]

@@ -189,9 +189,18 @@ def test_a_ticket_that_is_not_taken(monkeypatch):
     assert client.answer(REJECTED) is None
 
 
-def test_what_is_tried():
-    names = [(candidate.scheme, candidate.name) for candidate in candidates(STRONGEST_FIRST)]
-    assert names == [("negotiate", "Negotiate"), ("ntlm", "NTLM"), ("ntlm", "Negotiate"), ("basic", "Basic")]
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [
+        (None, "negotiate Negotiate, ntlm NTLM, ntlm Negotiate, basic Basic"),
+        ("ntlm", "ntlm NTLM, ntlm Negotiate, negotiate Negotiate, basic Basic"),
+        ("basic", "basic Basic, negotiate Negotiate, ntlm NTLM, ntlm Negotiate"),
+        ("anonymous", "negotiate Negotiate, ntlm NTLM, ntlm Negotiate, basic Basic"),
+    ],
+)
+def test_what_is_tried(wanted, order):
+    tried = candidates(STRONGEST_FIRST, wanted)
+    assert ", ".join(f"{candidate.scheme} {candidate.name}" for candidate in tried) == order
 
 
 @pytest.mark.parametrize(

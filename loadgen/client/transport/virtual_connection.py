@@ -246,7 +246,7 @@ async def open_virtual_connection(
     """
     peer = intern(f"{proxy.host}:{proxy.port} ({server}:{port})")  # one for all connections between the two
     key = proxy.host, proxy.port, options.auth
-    left = candidates(options.auth)
+    left = candidates(options.auth, proxy.scheme)
     if key in _TAKEN:
         left = (_TAKEN[key], *(candidate for candidate in left if candidate != _TAKEN[key]))
     while True:
