@@ -25,7 +25,7 @@ from loadgen.errors import (
     Unauthorized,
     WrongAnswer,
 )
-from loadgen.wire.autodiscover import MailboxSettings
+from loadgen.wire.autodiscover import MailboxSettings, WebServer
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign, Population, UserGroup
 from loadgen.workload.profile import MessageProfile
@@ -52,14 +52,6 @@ HERE = {"resolve": ("mail.example.test=127.37.2.1", "mail.example.test=127.37.2.
 URL = "https://mail.example.test"
 
 
-@pytest.fixture
-def users_file(tmp_path):
-    def write(text=FULL):
-        path = tmp_path / "users.csv"
-        path.write_text(text)
-        path.chmod(0o600)
-        return str(path)
-
 @pytest.fixture(autouse=True)
 def answers(monkeypatch):
     """All servers answer, but for what stands here of an address: what TCP meets, and what TLS meets."""
@@ -78,6 +70,14 @@ def answers(monkeypatch):
     monkeypatch.setattr(endpoint, "look_at_tls", look_at_tls)
     return tcp, tls
 
+
+@pytest.fixture
+def users_file(tmp_path):
+    def write(text=FULL):
+        path = tmp_path / "users.csv"
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
 
     return write
 
@@ -259,14 +259,6 @@ async def test_a_name_that_nobody_knows_is_told(population_of, monkeypatch):
         await open_endpoint(URL, Campaign(autodiscover="off"), population_of(1), print)
 
 
-def test_nothing_but_this_machine_is_loaded_without_permission():
-    require_permission(Campaign(), URL, ["127.0.0.1", "::1"])
-    require_permission(Campaign(authorised=True), URL, ["192.0.2.1"])
-    with pytest.raises(ProfileError, match=r"authorised: .* is another machine \(192\.0\.2\.1\)"):
-        require_permission(Campaign(), URL, ["127.0.0.1", "192.0.2.1"])
-
-
-INSIDE = (*HERE["resolve"], "MBX1=127.37.2.3", "mbx1=127.37.2.4", "gc1.example.test=127.37.2.5")
 ONE, BOTH = ("127.37.2.1",), ("127.37.2.1", "127.37.2.2")
 
 
@@ -308,6 +300,14 @@ async def test_inside_the_firewall_the_target_need_not_answer(users_file, inside
     assert (await open_endpoint(URL, campaign, inside_population, print)).inside.addresses
 
 
+def test_nothing_but_this_machine_is_loaded_without_permission():
+    require_permission(Campaign(), URL, ["127.0.0.1", "::1"])
+    require_permission(Campaign(authorised=True), URL, ["192.0.2.1"])
+    with pytest.raises(ProfileError, match=r"authorised: .* is another machine \(192\.0\.2\.1\)"):
+        require_permission(Campaign(), URL, ["127.0.0.1", "192.0.2.1"])
+
+
+INSIDE = (*HERE["resolve"], "MBX1=127.37.2.3", "mbx1=127.37.2.4", "gc1.example.test=127.37.2.5")
 
 
 async def test_inside_the_firewall_the_servers_of_the_accounts_are_found(users_file, inside_population):
@@ -478,3 +478,12 @@ async def test_what_tells_the_dialect(users_file, population_of, finds, changes,
     assert (opened.dialect.name, opened.dialect_reason) == (name, reason)
     assert opened.dialect.public_folders == (name == "exchange2010")
     assert opened.dialect.ports.store == changes.get("store_port", 6001)
+
+
+@pytest.mark.parametrize(("auth", "scheme"), [("auto", "basic"), ("ntlm", None), (("ntlm", "basic"), None)])
+async def test_auto_begins_with_what_is_published(users_file, population_of, finds, auth, scheme):
+    """As Outlook does; what the user has chosen stays in the order that he gave."""
+    finds(replace(SETTINGS, web_servers=(WebServer("EXPR", "mail.example.test", True, "basic", ""),)))
+    campaign = Campaign(users_file=users_file(TWO), resolve=HERE["resolve"], auth=auth)
+    opened = await open_endpoint(URL, campaign, population_of(1), print)
+    assert [proxy.scheme for proxy in opened.proxies] == [scheme, scheme]
