@@ -1,9 +1,11 @@
 """A meter that has seen an interval of a run, and a receiver of what is pushed."""
 
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.errors import RpcFault
 from loadgen.measure.connections import Census
@@ -11,7 +13,9 @@ from loadgen.measure.recorder import Gauges, Recorder, Snapshot
 from loadgen.measure.sample import Sample
 from loadgen.measure.totals import Totals
 from loadgen.telemetry.meter import Meter, Standing
+from loadgen.telemetry.prometheus import serving
 
+ADDRESS = "127.47.0.1"
 MS = 1_000_000
 
 STANDING = Standing(
@@ -64,6 +68,16 @@ def meter():
     return meter
 
 
+def scraped(readings):
+    """What the endpoint serves, by metric, as Prometheus' own parser reads it."""
+    with (
+        serving(ADDRESS, 0, readings) as port,
+        urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=5) as answer,
+    ):
+        text = answer.read().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
 class Receiver:
     """An OTLP collector that keeps what it gets; ``status`` is what it answers."""
 
@@ -85,8 +99,8 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.47.0.1", 0), Handler)
-        self.url = f"http://127.47.0.1:{self.server.server_port}"
+        self.server = ThreadingHTTPServer((ADDRESS, 0), Handler)
+        self.url = f"http://{ADDRESS}:{self.server.server_port}"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.telemetry.instruments import BOUNDS_S, INSTRUMENTS
+from tests.telemetry.conftest import scraped
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD = json.loads((DOCS / "grafana" / "loadgen.json").read_text(encoding="utf-8"))
@@ -14,6 +15,10 @@ SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_s
 EXPOSED = {each.prometheus_name + suffix: each for each in INSTRUMENTS for suffix in SUFFIXES[each.kind]}
 SCRAPED_WITH = {"job", "instance", "le"}
 METRIC = re.compile(r"\bloadgen_\w+")
+SELECTOR = re.compile(r"\b(loadgen_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)(=~|!=|=)"([^"]*)"')
+SHOWN_AS = {"s": {"s"}, "By": {"bytes", "Bps"}, "1": {"percentunit"}, "": {"short", "ops", "percentunit"}}
+"""Units of Grafana by those of instruments."""
 
 
 def expressions(node):
@@ -64,6 +69,34 @@ def test_every_expression_names_metrics_that_exist_with_labels_that_they_have(ex
     assert {*selected, *grouped, *asked} <= labels
     for opening, closing in ("()", "{}", "[]"):
         assert expression.count(opening) == expression.count(closing)
+
+
+def test_every_selector_finds_something_in_what_a_run_serves(meter):
+    samples = [sample for family in scraped(lambda: meter.readings).values() for sample in family.samples]
+    selectors = {selector for expression in EXPRESSIONS for selector in SELECTOR.findall(expression)}
+    assert len(selectors) > len(INSTRUMENTS) // 2
+    for name, matchers in selectors:
+        asked = MATCHER.findall(re.sub(r"\$\w+", ".+", matchers))
+        assert len(asked) == matchers.count("=")
+        assert any(sample.name == name and agrees(sample.labels, asked) for sample in samples), (name, asked)
+
+
+def agrees(labels, matchers):
+    values = {"job": "loadgen", "instance": "here"} | labels
+    return all(
+        bool(re.fullmatch(value if operator == "=~" else re.escape(value), values.get(label, "")))
+        != (operator == "!=")
+        for label, operator, value in matchers
+    )
+
+
+def test_panels_have_a_unit_and_the_data_source_that_is_chosen():
+    for panel in DASHBOARD["panels"]:
+        first, *_ = METRIC.findall(panel["targets"][0]["expr"])
+        assert panel["fieldConfig"]["defaults"]["unit"] in SHOWN_AS[EXPOSED[first].unit], panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(references) == len(set(references))
 
 
 def test_the_dashboard_leaves_no_metric_out_but_who_the_run_is():

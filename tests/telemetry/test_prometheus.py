@@ -2,24 +2,12 @@
 
 import errno
 import socket
-import urllib.request
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.telemetry.instruments import BOUNDS_S, INSTRUMENTS
 from loadgen.telemetry.prometheus import serving
-
-ADDRESS = "127.47.0.1"
-
-
-def scraped(readings):
-    with (
-        serving(ADDRESS, 0, readings) as port,
-        urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=5) as answer,
-    ):
-        text = answer.read().decode()
-    return {family.name: family for family in text_string_to_metric_families(text)}
+from tests.telemetry.conftest import ADDRESS, scraped
 
 
 def test_every_instrument_is_there_under_its_name_and_kind(meter):
