@@ -1,6 +1,7 @@
 """Single requests to a web server over aiohttp, with the credentials of a user."""
 
 import socket
+import ssl
 from collections.abc import Mapping
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from aiohttp.resolver import ThreadedResolver
 from loadgen.client.account import Credentials
 from loadgen.client.http_tap import tell
 from loadgen.client.tls_settings import TlsSettings
+from loadgen.client.transport.sockets import reason
 from loadgen.client.transport.tap import Tap
 from loadgen.client.transport.tls import ssl_context
 from loadgen.errors import TimedOut, TlsFailed, TransportError, Unauthorized
@@ -170,8 +172,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _deepest(error: Exception) -> str:
     """What the system said, without the wrapping."""
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    text = getattr(inner, "verify_message", "") or getattr(inner, "strerror", "") or str(inner)
-    return text or type(inner).__name__
+    if isinstance(inner, ssl.SSLError):  # its errno is one of OpenSSL's own
+        return getattr(inner, "verify_message", "") or inner.strerror or type(inner).__name__
+    return reason(inner) or type(inner).__name__
 
 
 class _Resolver(AbstractResolver):

@@ -111,7 +111,7 @@ async def test_what_does_not_work_is_told_in_words(serve, monkeypatch):
     with socket.socket() as closed:
         closed.bind((ADDRESS, 0))
         port = closed.getsockname()[1]
-        with pytest.raises(TransportError, match=r"refused|Connect call failed"):
+        with pytest.raises(TransportError, match=r"^Connection refused$"):
             await fetch.post(f"http://{ADDRESS}:{port}/", b"")
 
     done = asyncio.Event()
@@ -123,7 +123,7 @@ async def test_what_does_not_work_is_told_in_words(serve, monkeypatch):
     async def plain(request):
         return web.Response()
 
-    with pytest.raises(TlsFailed, match="TLS: "):
+    with pytest.raises(TlsFailed, match=r"TLS: \[SSL"):
         await fetch.post((await serve(plain)).replace("http:", "https:"), b"")
     monkeypatch.setattr(http_fetch, "TIMEOUT_S", 0.05)
     with pytest.raises(TimedOut, match=r"no answer within 0\.05 s"):
