@@ -35,6 +35,7 @@ class Child:
         self._task = task
         self._process: Process | None = None
         self._asking = asyncio.Lock()
+        self._changing = asyncio.Lock()
         self._up = asyncio.Event()
         self._stalls = 0
         self._last_report = _NOTHING
@@ -62,15 +63,18 @@ class Child:
             process_group=0,
             pass_fds=() if self._task.cells is None else (self._task.cells,),
         )
-        self._up.set()
         self._say(msgspec.json.encode(self._task))
 
     async def started(self) -> None:
-        """Until it listens; raises :class:`CannotListen`."""
+        """Until it listens; raises :class:`CannotListen`, or :class:`RoleDied` if it ends without a word."""
         line = await self._answer()
-        started = Started() if line is None else msgspec.json.decode(line, type=Started)
+        if line is None:
+            raise RoleDied(f"{self.name} ended with status {await self.process.wait()}")
+        started = msgspec.json.decode(line, type=Started)
         if started.error is not None:
+            await self.stop()
             raise CannotListen(f"{self.name}: {started.error}")
+        self._up.set()
 
     async def report(self) -> RoleCounters:
         """What it counts at this moment: nothing while it is down, what it last did while it is stalled."""
@@ -106,15 +110,17 @@ class Child:
 
     async def take_down(self) -> None:
         """End it until :meth:`bring_up`: its connections are cut, and new ones refused."""
-        self._up.clear()
-        await self.stop()
+        async with self._changing:
+            self._up.clear()
+            await self.stop()
 
     async def bring_up(self) -> None:
-        """Start it again, unless somebody else has meanwhile; raises :class:`CannotListen`."""
-        async with self._asking:
+        """Start it again unless it is up, once the old process has ended; raises as :meth:`started` does."""
+        async with self._changing:
             if not self.is_up:
-                await self.start()
-                await self.started()
+                async with self._asking:
+                    await self.start()
+                    await self.started()
 
     async def stop(self) -> None:
         """End it, gently if possible."""

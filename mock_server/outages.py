@@ -25,11 +25,11 @@ class Outages:
 
     async def stop(self, server: str) -> None:
         """End its processes; nothing happens to those that are down."""
-        await asyncio.gather(*(child.take_down() for child in self._of(server) if child.is_up))
+        await asyncio.gather(*(child.take_down() for child in self._of(server)))
 
     async def start(self, server: str) -> None:
-        """Start again what is down; raises :class:`CannotListen`."""
-        await asyncio.gather(*(child.bring_up() for child in self._of(server) if not child.is_up))
+        """Start again what is down; raises :class:`CannotListen` and :class:`RoleDied`."""
+        await asyncio.gather(*(child.bring_up() for child in self._of(server)))
 
     async def stall(self, server: str, seconds: float) -> None:
         """Let its processes do nothing for so long."""

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from mock_server.child import CannotListen
+from mock_server.child import CannotListen, RoleDied
 from mock_server.counters import Counters, prometheus
 from mock_server.faults import DelayReport, Delays
 from mock_server.organisation import describe
@@ -78,6 +78,8 @@ class _Page:
                 await self._outages.start(server)
         except NoSuchServer:
             raise web.HTTPNotFound(text=f"there is no server {server}\n") from None
+        except (CannotListen, RoleDied) as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
         return _json({"server": server, "up": self._outages.is_up(server)})
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from loadgen.wire import nspi
-from mock_server.child import Child
+from mock_server import child as child_module
+from mock_server.child import Child, RoleDied
 from mock_server.counters import RoleCounters
+from mock_server.role_process import Task
 from mock_server.supervisor import Supervisor
 from mock_server.topology_file import read_topology
 from tests.mock_server.wire_client import virtual_connection
@@ -99,6 +103,51 @@ async def test_a_catalog_goes_and_comes_back(serve, page):
         assert (await sessions(page))["GC1"] == 0
     roles = (await told(page, "/counters"))["roles"]
     assert roles["MBX1"]["Mock\\DSProxy Failovers"] == 1
+
+
+async def test_a_server_whose_address_is_taken_stays_down(serve, page):
+    await serve()
+    await ask(page, "/servers/GC1/stop")
+    with listening("127.32.210.31", 6004):
+        status, reason = await ask(page, "/servers/GC1/start")
+        assert status == 503
+        assert b"GC1: " in reason
+        assert b"127.32.210.31" in reason
+        assert await sessions(page) == {"GC1": None, "GC2": 0}
+    assert await ask(page, "/servers/GC1/start") == (200, b'{"server":"GC1","up":true}')
+
+
+async def test_a_start_waits_for_the_stop_before_it(monkeypatch):
+    """The old process holds the address of the new one, and has to be killed."""
+    monkeypatch.setattr(child_module, "_STOP_TIMEOUT_S", 0.01)
+    topology = read_topology("small", base_address="127.32.211.0")
+    with listening("127.32.211.31", 6004) as held:
+        old = await asyncio.create_subprocess_exec("sleep", "60", stdin=PIPE, pass_fds=[held.fileno()])
+    catalog = Child("GC1", Task("global_catalog", 0, topology))
+    catalog._process = old
+    catalog._up.set()
+    await asyncio.gather(catalog.take_down(), catalog.bring_up())
+    assert old.returncode == -signal.SIGKILL
+    assert catalog.is_up
+    assert "NTDS\\AB Client Sessions" in (await catalog.report()).counters
+    await catalog.stop()
+
+
+async def test_a_process_that_ends_before_it_listens_stays_down(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "false")
+    catalog = Child("GC1", Task("global_catalog", 0, read_topology("small")))
+    with pytest.raises(RoleDied, match="GC1 ended with status 1"):
+        await catalog.bring_up()
+    assert not catalog.is_up
+
+
+def listening(address, port):
+    """A socket that holds this address."""
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken.bind((address, port))
+    taken.listen()
+    return taken
 
 
 async def test_a_stalled_server_answers_when_it_is_over(serve, page):
