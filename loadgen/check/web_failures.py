@@ -3,6 +3,7 @@
 Each row says where it is known from: specifications by their name, others by that of docs/sources.md.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from loadgen.check.finding import Finding, KnownFailure, http, in_steps, rpc_error, text
@@ -19,6 +20,12 @@ from loadgen.errors import (
 
 def _any_rpc_error(finding: Finding) -> bool:
     return isinstance(finding.error, HttpRefused) and finding.error.rpc_error is not None
+
+
+def _no_way(*reasons: str) -> Callable[[Finding], bool]:
+    """TCP comes to nothing for one of these reasons; Autodiscover lists those of all that it has tried."""
+    met = text(TransportError, *reasons)
+    return lambda finding: finding.step != "autodiscover" and met(finding)
 
 
 def _autodiscover_refuses(finding: Finding) -> bool:
@@ -45,14 +52,14 @@ WEB_FAILURES: Final = (
     ),
     KnownFailure(
         "refused",
-        text(TransportError, "Connection refused"),
+        _no_way("Connection refused"),
         "The machine answers, but nothing listens on this port.",
         "Check the port, and that the web server (or its load balancer) runs and listens on this address.",
         "connect(2), ECONNREFUSED",
     ),
     KnownFailure(
         "unreachable",
-        text(TransportError, "unreachable", "No route to host"),
+        _no_way("unreachable", "No route to host"),
         "No network leads to this address from here.",
         "Check address, route and VPN; a firewall may also answer so.",
         "connect(2), EHOSTUNREACH and ENETUNREACH",

@@ -100,7 +100,11 @@ CASES = {
         ("autodiscover", TransportError("Autodiscover for a@b: https://b/x: error 500: unknown")),
         ("autodiscover", WrongAnswer("redirected to http://c, which is not https")),
     ],
-    "no_autodiscover": [("autodiscover", TransportError("Autodiscover for a@b: https://b: no answer"))],
+    "no_autodiscover": [
+        ("autodiscover", TransportError("Autodiscover for a@b: https://b: no answer")),
+        ("autodiscover", TransportError("Autodiscover for a@b: https://b: Connection refused; https://c: 404")),
+        ("autodiscover", TransportError("Autodiscover for a@b: https://b: Network is unreachable")),
+    ],
     "truncated_pdu": [],
     "window_out_of_range": [("rts_store", RemoteProtocolError("ReceiveWindowSize 1"))],
     "timeout_out_of_range": [("rts_store", RemoteProtocolError("ConnectionTimeout 7 ms"))],
