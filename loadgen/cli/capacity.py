@@ -141,14 +141,18 @@ def capacity(
     if junit is not None:
         told = (found.verdict, found.reasons) if isinstance(found, Capacity) else _gap_verdict(found)
         write_junit(junit, chosen.name, [verdict_case(*told)])
+    _print(result, as_json=as_json)
+    ctx.exit(found.exit_code)
+
+
+def _print(result: Gap | Found, *, as_json: bool) -> None:
     with also_in(result.folder) if isinstance(result, Found) else nullcontext():
         if as_json:
-            print_json(found)
+            print_json(result.capacity if isinstance(result, Found) else result)
         elif isinstance(result, Found):
             found_text.show(result.capacity, result.folder)
         else:
             gap_table.show(result)
-    ctx.exit(found.exit_code)
 
 
 def _gap_verdict(found: Gap) -> tuple[str, tuple[str, ...]]:
