@@ -85,6 +85,7 @@ async def open_target(
     :class:`~loadgen.errors.TransportError`.
     """
     if is_real(text):
+        _warn_of_servers(campaign, text, say)
         endpoint = await open_endpoint(text, campaign, population, say)
         yield Target(name=text, **msgspec.structs.asdict(endpoint))
         return
@@ -97,8 +98,7 @@ async def open_target(
             "https://HOST[:PORT] (a real RPC proxy)"
         )
     if separator:
-        if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
-            say(f"Warning: topology, limit_scale and set change nothing here: {url} runs already")
+        _warn_of_servers(campaign, url, say)
         target = mock_target(text, await _ask(url, population.users))
         require_permission(campaign, text, [proxy.host for proxy in target.proxies])
         yield target
@@ -113,6 +113,12 @@ async def open_target(
         await _stop(process)
         await asyncio.wait((listening,), timeout=LAST_WORDS_S)
         listening.cancel()
+
+
+def _warn_of_servers(campaign: Campaign, url: str, say: Callable[[str], None]) -> None:
+    """Says so if the campaign asks for servers of its own, where there are some already."""
+    if campaign.topology != Campaign().topology or campaign.limit_scale is not None or campaign.set:
+        say(f"Warning: topology, limit_scale and set change no server here: {url} runs already")
 
 
 async def accounts_at_hand(text: str, campaign: Campaign) -> int | None:

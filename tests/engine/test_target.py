@@ -108,8 +108,30 @@ async def test_a_running_mock_keeps_its_topology_and_the_user_is_told(running_mo
     async with open_target(f"mock={running_mock}", Campaign(topology="small"), users(10), said.append):
         pass
     assert said == [
-        f"Warning: topology, limit_scale and set change nothing here: {running_mock} runs already"
+        f"Warning: topology, limit_scale and set change no server here: {running_mock} runs already"
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "warnings"),
+    [
+        ({}, 0),
+        ({"topology": "small"}, 1),
+        ({"limit_scale": 0.5}, 1),
+        ({"set": ("http.framing=chunked",)}, 1),
+    ],
+)
+async def test_a_real_target_keeps_its_servers_and_the_user_is_told(monkeypatch, asked_for, warnings):
+    async def open_endpoint(*_):
+        raise TransportError("nobody is there")
+
+    monkeypatch.setattr(target, "open_endpoint", open_endpoint)
+    said, url = [], "https://mail.example.test"
+    with pytest.raises(TransportError):
+        async with open_target(url, Campaign(**asked_for), users(10), said.append):
+            pass
+    warning = f"Warning: topology, limit_scale and set change no server here: {url} runs already"
+    assert said == [warning] * warnings
 
 
 async def test_a_mock_that_will_not_go_is_killed(mock_program, monkeypatch):
