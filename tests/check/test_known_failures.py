@@ -102,7 +102,7 @@ CASES = {
     ],
     "no_autodiscover": [
         ("autodiscover", TransportError("Autodiscover for a@b: https://b: no answer")),
-        ("autodiscover", TransportError("Autodiscover for a@b: https://b: Connection refused; https://c: 404")),
+        ("autodiscover", TransportError("Autodiscover for a@b: https://b: Connection refused; c: 404")),
         ("autodiscover", TransportError("Autodiscover for a@b: https://b: Network is unreachable")),
     ],
     "truncated_pdu": [],
