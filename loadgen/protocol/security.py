@@ -141,7 +141,7 @@ class RpcSecurity:
         if context.complete and self._level >= INTEGRITY:
             if not context.signs or (self._level == PRIVACY and not context.seals):
                 raise RemoteProtocolError(f"the server does not agree to rpc_security at level {self._level}")
-            self.overhead = _TRAILER.size + context.token_size
+            self.overhead = _TRAILER.size + context.token_size(sealed=self._level == PRIVACY)
         return self._verifier(said) if said else None
 
     def trailer(self, interface: SyntaxId) -> bytes:

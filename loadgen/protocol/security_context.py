@@ -13,8 +13,9 @@ from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 from spnego.iov import BufferType
 
-from loadgen.errors import RemoteProtocolError
+from loadgen.errors import RemoteProtocolError, WireError
 from loadgen.protocol.credentials import Credentials
+from loadgen.wire.spnego import decode
 
 Mechanism: TypeAlias = Literal["ntlm", "negotiate"]
 
@@ -33,7 +34,7 @@ class SecurityContext:
     Whatever takes something from the server raises :class:`RemoteProtocolError` if it is wrong.
     """
 
-    __slots__ = ("_context", "mechanism")
+    __slots__ = ("_context", "_mic_size", "mechanism")
 
     def __init__(
         self, mechanism: Mechanism, credentials: Credentials, service: str, host: str, *, dce: bool = False
@@ -42,6 +43,7 @@ class SecurityContext:
         ntlm = spnego.NTLMHash(username=credentials.name, nt_hash=credentials.key.hex())
         ticket = spnego.CredentialCache(username=credentials.principal)
         self.mechanism = mechanism
+        self._mic_size = 0
         self._context = spnego.client(
             [ntlm] if mechanism == "ntlm" else [ntlm, ticket],
             hostname=host,
@@ -71,10 +73,13 @@ class SecurityContext:
         """Whether both sides seal."""
         return bool(self._context.context_attr & spnego.ContextReq.confidentiality)
 
-    @property
-    def token_size(self) -> int:
-        """Bytes of a signature; known once the context is complete."""
-        return self._context.query_message_sizes().header
+    def token_size(self, *, sealed: bool) -> int:
+        """Bytes of the signature of each message; known once the context is complete.
+
+        Kerberos signs shorter where it does not seal ([RFC 4121] 4.2), as it has in the end of SPNEGO.
+        """
+        whole = self._context.query_message_sizes().header
+        return whole if sealed else self._mic_size or whole
 
     def first_token(self) -> bytes:
         """What the client says first."""
@@ -87,6 +92,8 @@ class SecurityContext:
         if not token:
             raise RemoteProtocolError(f"{self.mechanism}: the server has sent no token")
         said = _checked(f"{self.mechanism} token", lambda: context.step(token, channel_bindings=bindings))
+        if said and self.mechanism == "negotiate":
+            self._mic_size = _mic_size(said)
         return said or b""
 
     def sign(self, message: bytes) -> bytes:
@@ -134,6 +141,14 @@ def missing_ticket(credentials: Credentials, service: str, host: str) -> str:
     except (ImportError, SpnegoError) as error:
         return str(error)
     return ""
+
+
+def _mic_size(token: bytes) -> int:
+    """Bytes of the mechListMIC in a token of SPNEGO; 0 if there is none, as in bare NTLM."""
+    try:
+        return len(decode(token).mech_list_mic or b"")
+    except WireError:
+        return 0
 
 
 def _checked(what: str, take: Callable[[], ResultT]) -> ResultT:

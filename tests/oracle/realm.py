@@ -132,13 +132,19 @@ class Realm:
     def found(self) -> None:
         """Make its database, with keys for the user and the gate."""
         self._run(["kdb5_util", "create", "-r", REALM, "-s", "-P", "master"])
-        for said in (
-            f"addprinc -pw {self.account.credentials.password} {self.account.alias}",
-            f"addprinc -randkey HTTP/{GATE}",
-            f"ktadd -k {self._folder}/keytab HTTP/{GATE}",
-        ):
-            self._run(["kadmin.local", "-r", REALM, "-q", said])
-        (self._folder / "keytab").chmod(0o644)
+        self._administer(f"addprinc -pw {self.account.credentials.password} {self.account.alias}")
+        self.key_of("HTTP", GATE)
+
+    def key_of(self, service: str, host: str) -> str:
+        """Make a service known; gives the keytab that has its key beside those of the others."""
+        keytab = self._folder / "keytab"
+        self._administer(f"addprinc -randkey {service}/{host}")
+        self._administer(f"ktadd -norandkey -k {keytab} {service}/{host}")
+        keytab.chmod(0o644)
+        return str(keytab)
+
+    def _administer(self, said: str) -> None:
+        self._run(["kadmin.local", "-r", REALM, "-q", said])
 
     @contextmanager
     def serving(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+import spnego
 from hypothesis import given
 from hypothesis import strategies as st
 from spnego.exceptions import NoCredentialError
@@ -12,6 +13,8 @@ from loadgen.errors import PeerError
 from loadgen.protocol.credentials import Credentials
 from loadgen.protocol.security_context import SecurityContext, missing_ticket
 from tests.conftest import read_vector
+
+from . import acceptor
 
 # [MS-NLMP] 4.2.4.3: CHALLENGE_MESSAGE of the NTLM v2 example.
 CHALLENGE = bytes.fromhex(
@@ -66,3 +69,16 @@ def test_a_ticket_is_there(monkeypatch):
     (tickets,), named = client.call_args
     assert [ticket.username for ticket in tickets] == ["alice@CONTOSO.TEST"]
     assert named == {"hostname": "mail", "service": "HTTP", "protocol": "kerberos"}
+
+
+@pytest.mark.parametrize("mechanism", ["ntlm", "negotiate"])
+def test_ntlm_has_signatures_of_one_size(tmp_path, monkeypatch, mechanism):
+    acceptor.add_account(tmp_path / "accounts", monkeypatch)
+    known = Credentials(acceptor.USER, acceptor.PASSWORD)
+    context = SecurityContext(mechanism, known, "host", "Server", dce=True)
+    server = spnego.server(protocol=mechanism, options=acceptor.OPTIONS[mechanism])
+    said = context.first_token()
+    while not context.complete:
+        answer = server.step(said)
+        said = context.answer(answer) if answer else b""
+    assert [context.token_size(sealed=sealed) for sealed in (False, True)] == [16, 16]
