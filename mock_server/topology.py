@@ -13,14 +13,30 @@ from mock_server.rpch.server import ServerSettings
 from mock_server.security.http_authentication import HttpScheme
 
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
-ServerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,14}$")]
+ServerName: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,14}$",
+        description="up to 15 letters, digits and hyphens, such as MBX1",
+    ),
+]
 Window: TypeAlias = Annotated[int, Meta(ge=8192, le=262144)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 ValidPort: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(default|[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}(-\d{1,5})?)$")
+    str,
+    Meta(
+        pattern=r"^(default|[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}(-\d{1,5})?)$",
+        description="default, or a server and its ports, such as GC1:6004 or MBX1:6001-6002",
+    ),
 ]
 ValidPorts: TypeAlias = Literal["default"] | tuple[ValidPort, ...]
-Version: TypeAlias = Annotated[str, Meta(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}$")]
+Version: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}\.\d{1,5}$",
+        description="four numbers, such as 8.1.240.6",
+    ),
+]
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True):

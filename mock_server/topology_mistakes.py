@@ -123,7 +123,7 @@ def mistake_of(error: msgspec.ValidationError) -> Mistake:
 
 def _problem(text: str, key: str) -> str:
     if _PATTERN.fullmatch(text):
-        return "not of the form that is needed"
+        return f"expected {_form(_annotated_at(key))}"
     if wrong := _TYPE.fullmatch(text):
         wanted, got = (" or ".join(_words(types)) for types in wrong.groups())
         return f"expected {wanted}, got {got}"
@@ -144,6 +144,12 @@ def _joined(key: str, below: str) -> str:
 
 def _type_at(key: str) -> TypeForm:
     """The type that stands at a dotted key, constraints taken off."""
+    shape = _annotated_at(key)
+    return shape if _origin(shape) in (Union, UnionType) else next(iter(_parts(shape)))
+
+
+def _annotated_at(key: str) -> TypeForm:
+    """The type that stands at a dotted key."""
     shape: TypeForm = Topology
     for step in filter(None, key.split(".")):
         kinds = list(_parts(shape))
@@ -152,7 +158,12 @@ def _type_at(key: str) -> TypeForm:
         else:
             fields = msgspec.structs.fields(kinds[0])
             shape = next(field.type for field in fields if field.encode_name == step)
-    return shape if _origin(shape) in (Union, UnionType) else next(iter(_parts(shape)))
+    return shape
+
+
+def _form(shape: TypeForm) -> str:
+    """In words what text a pattern stands for."""
+    return next(part.description or "" for part in get_args(shape) if isinstance(part, msgspec.Meta))
 
 
 def _parts(shape: TypeForm) -> Iterable[TypeForm]:

@@ -72,7 +72,13 @@ class ClientType(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str = ""
     title: str
-    version: Annotated[str, Meta(pattern=r"^\d{1,2}\.0\.\d{1,5}\.\d{1,5}$")]
+    version: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{1,2}\.0\.\d{1,5}\.\d{1,5}$",
+            description="four numbers of which the second is 0, such as 12.0.6206.1000",
+        ),
+    ]
     """Client version as ``major.0.build.revision``; see :attr:`version_words`."""
     notification: Literal["asynchronous", "poll"]
     transport: Transport = "http"

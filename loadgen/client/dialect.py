@@ -36,7 +36,13 @@ class Dialect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str = ""
     title: str = ""
-    path: Annotated[str, Meta(pattern=r"^/[!->@-~]*$")] = RPC_PROXY_PATH
+    path: Annotated[
+        str,
+        Meta(
+            pattern=r"^/[!->@-~]*$",
+            description=f"a path from / on without spaces and question marks, such as {RPC_PROXY_PATH}",
+        ),
+    ] = RPC_PROXY_PATH
     """Virtual path of the RPC proxy."""
     ports: Ports = Ports()
     tcp: TcpPorts = TcpPorts()

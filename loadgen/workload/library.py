@@ -24,6 +24,7 @@ TypeForm = Any
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 _NOT_ONE_OF: Final = re.compile(r"Invalid enum value (.*)")
+_PATTERN: Final = re.compile(r"Expected `str` matching regex .*")
 _TYPE: Final = re.compile(r"`([^`]+)`")
 _IN_WORDS: Final = {
     "bool": "true or false",
@@ -112,6 +113,8 @@ def explain(problem: str, shape: type) -> str:
         return f"{_join(path, missing[1])}: missing"
     if wrong := _NOT_ONE_OF.fullmatch(text):
         return f"{path}: {wrong[1]} is not allowed; allowed: {_allowed(_type_at(shape, path))}"
+    if _PATTERN.fullmatch(text):
+        return f"{path}: expected {_form(_annotated_at(shape, path))}"
     text = _TYPE.sub(_in_words, text[:1].lower() + text[1:])
     return f"{path}: {text}" if path else text
 
@@ -169,14 +172,24 @@ def _join(path: str, key: str) -> str:
 
 
 def _type_at(shape: TypeForm, path: str) -> TypeForm:
-    """The type that ``path`` (``group[0].users``, or ``group[...]``) leads to, starting from a Struct."""
+    """The type that ``path`` leads to, as :func:`_plain` has it."""
+    return _plain(_annotated_at(shape, path))
+
+
+def _annotated_at(shape: TypeForm, path: str) -> TypeForm:
+    """What ``path`` (``group[0].users``, or ``group[...]``) leads to, starting from a Struct."""
     for step in filter(None, re.split(r"\.|(?=\[)", path)):
         shape = _plain(shape)
         if step.startswith("["):
             shape = get_args(shape)[0]
         else:
             shape = next(field.type for field in msgspec.structs.fields(shape) if field.encode_name == step)
-    return _plain(shape)
+    return shape
+
+
+def _form(shape: TypeForm) -> str:
+    """In words what text a pattern stands for."""
+    return next(part.description or "" for part in get_args(shape) if isinstance(part, msgspec.Meta))
 
 
 def _plain(shape: TypeForm) -> TypeForm:

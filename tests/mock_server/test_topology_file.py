@@ -124,12 +124,20 @@ def test_a_change_is_a_key_and_a_value(text):
             "server-2008, server-2003, a whole number$",
         ),
         ({"http.valid_ports": "GC1:6004"}, "'GC1:6004' is not allowed; allowed: default, a list$"),
-        ({"http.valid_ports": ["GC1"]}, "^--set http.valid_ports.0: not of the form that is needed$"),
+        (
+            {"http.valid_ports": ["GC1"]},
+            "^--set http.valid_ports.0: expected default, or a server and its ports, such as GC1:6004 or "
+            "MBX1:6001-6002$",
+        ),
         ({"new.table": 1}, "^--set new: unknown key; allowed: title, dialect, base_address, "),
         ({"accounts.count": 0}, "^--set accounts.count: expected a whole number >= 1$"),
         ({"accounts.count": "many"}, "^--set accounts.count: expected a whole number, got text$"),
         ({"http.framing": "gzip"}, "'gzip' is not allowed; allowed: plain, chunked$"),
-        ({"store.version": "8.1"}, "^--set store.version: not of the form that is needed$"),
+        ({"store.version": "8.1"}, "^--set store.version: expected four numbers, such as 8.1.240.6$"),
+        (
+            {"mailbox.0.name": "a b"},
+            "^--set mailbox.0.name: expected up to 15 letters, digits and hyphens, such as MBX1$",
+        ),
         ({"mailbox": [{"name": "X"}]}, "^--set mailbox.0.address: missing$"),
         ({"mailbox.5.name": "X"}, "--set mailbox.5.name: there is no such key"),
         ({"mailbox.x.name": "X"}, "--set mailbox.x.name: there is no such key"),

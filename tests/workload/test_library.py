@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from loadgen.client.client_type import ClientType
+from loadgen.client.dialect import Dialect
 from loadgen.errors import ProfileError
 from loadgen.workload import library
 from loadgen.workload.campaign import Campaign
@@ -110,7 +111,10 @@ def test_a_wrong_profile_is_one_line_with_file_and_key(tmp_path, text, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("version = '12'", "version: expected text matching regex"),
+        (
+            "version = '12'",
+            "version: expected four numbers of which the second is 0, such as 12.0.6206.1000",
+        ),
         ("version = '12.0.40000.1'", "version '12.0.40000.1': each number must be below 32,768"),
         ("notification = 'udp'", "notification: 'udp' is not allowed; allowed: asynchronous, poll"),
         (
@@ -138,6 +142,16 @@ def test_a_wrong_client_type_says_what_is_allowed(tmp_path, text, problem):
     with pytest.raises(ProfileError) as caught:
         library.read("client", name, ClientType)
     assert problem in str(caught.value)
+
+
+def test_a_wrong_path_of_a_dialect_says_what_one_is(tmp_path):
+    name = write(tmp_path, "mine.toml", "extends = 'unknown'\npath = '/rpc?'\n")
+    with pytest.raises(ProfileError) as caught:
+        library.read("dialect", name, Dialect)
+    assert str(caught.value) == (
+        f"{name}: path: expected a path from / on without spaces and question marks, "
+        "such as /rpc/rpcproxy.dll"
+    )
 
 
 def test_extends_merges_tables_and_replaces_the_rest(tmp_path):
