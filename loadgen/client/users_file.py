@@ -118,6 +118,8 @@ def expand(pattern: str, text: str) -> tuple[str, ...]:
 
     Raises :class:`~loadgen.errors.ProfileError`.
     """
+    if not text.strip():
+        raise ProfileError("users_range: missing; users_pattern needs one, such as 0-499")
     bounds = _RANGE.fullmatch(text.strip())
     if bounds is None or int(bounds[1]) > int(bounds[2]):
         raise ProfileError(f"users_range: {text!r} is no range such as 0-499")

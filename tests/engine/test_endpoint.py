@@ -216,7 +216,7 @@ def test_who_needs_no_password_is_not_asked(typed, target, keys):
     [
         ({}, "users_file: a real target needs accounts"),
         ({"users_file": "a", "users_pattern": "b"}, "users_file, users_pattern: only one of them"),
-        ({"users_pattern": "u{index}@x.org"}, "users_range: '' is no range"),
+        ({"users_pattern": "u{index}@x.org"}, "users_range: missing; users_pattern needs one, such as 0-499"),
         (
             {"users_pattern": "u{index}@x.org", "users_range": "0-3"},
             "users_pattern: there is no password: set LOADGEN_PASSWORD",
