@@ -1,7 +1,7 @@
 """What the PDUs of one virtual connection say: calls, their methods, the ROPs that they carry."""
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -45,9 +45,13 @@ class Message(NamedTuple):
 
 
 class Dialogue:
-    """One RPC connection: joins fragments, knows which interface and method each of them is about."""
+    """One RPC connection: joins fragments, knows which interface and method each of them is about.
 
-    def __init__(self) -> None:
+    Calls whose numbers are ``refused`` mean nothing: the server faults them.
+    """
+
+    def __init__(self, refused: Container[int] = ()) -> None:
+        self._refused = refused
         self._interfaces: dict[int, SyntaxId] = {}
         self._kinds: dict[int, Any] = {}
         self._stubs: dict[tuple[int, bool], bytes] = {}
@@ -58,7 +62,7 @@ class Dialogue:
             case pdu.Bind() | pdu.AlterContext():
                 for context in value.contexts:
                     self._interfaces.setdefault(context.context_id, context.abstract_syntax)
-            case pdu.Request():
+            case pdu.Request() if value.call_id not in self._refused:
                 self._kinds[value.call_id] = METHODS[self._interfaces[value.context_id], value.opnum]
                 return self._join(value, by_client=True)
             case pdu.Response():
@@ -78,6 +82,17 @@ class Dialogue:
             place = SPECIAL_TABLE_POINTER
             stub, stray = stub[: place.start] + stub[place.stop :], stub[place]
         return Message(call_id, fragment.context_id, kind, by_client, stub, kind.decode(stub), stray)
+
+
+def refused_calls(parts: Iterable[Part], cookies: dict[int, bytes]) -> dict[bytes, set[int]]:
+    """The calls that the server answers with a fault, by virtual connection."""
+    refused: dict[bytes, set[int]] = {cookie: set() for cookie in cookies.values()}
+    for part in parts:
+        if not part.by_client and not part.is_head and not part.is_rts:
+            value = pdu.decode(part.data)
+            if isinstance(value, pdu.Fault):
+                refused[cookies[part.port]].add(value.call_id)
+    return refused
 
 
 def whole_requests(parts: Iterable[Part], cookies: dict[int, bytes]) -> dict[tuple[bytes, int], Message]:
@@ -110,8 +125,10 @@ class RopReader:
         self._columns: dict[int, Sequence[PropertyTag]] = {}
 
     def read(self, request: emsmdb.EcDoRpcExt2Request, response: emsmdb.EcDoRpcExt2Response) -> RopExchange:
-        """None of the recorded calls asks for a chain of payloads."""
+        """None of the recorded calls asks for a chain of payloads; one that failed has none."""
         requests, handles = read_rops(request)
+        if response.return_value:
+            return RopExchange(requests, handles, [], [], [])
         (payload,) = read_payloads(response.rgb_out)
         responses, after = read_responses(payload, requests, lambda index: self._columns[handles[index]])
         for rop in requests:

@@ -19,8 +19,8 @@ from loadgen.wire.http import ChannelRequest, basic_authorization, parse_basic, 
 from loadgen.wire.properties import PropertyRow
 from loadgen.wire.rop.buffer import write_requests, write_responses
 from loadgen.wire.rts import RtsPdu
-from tests.recorded.capture import NAMES, Part, read_parts, read_segments, virtual_connections
-from tests.recorded.dialogue import Dialogue, Message, RopReader, property_values, read_rops
+from tests.recorded.capture import Part, read_parts, read_segments, virtual_connections
+from tests.recorded.dialogue import Dialogue, Message, RopReader, property_values, read_rops, refused_calls
 
 FIRST_REFERENT = 0x00020000
 IMPACKETS_PADDING = 0xAB
@@ -31,11 +31,12 @@ IMPACKETS_HEADERS = {b"accept-encoding"}
 class Account:
     """Bytes by the layer that they belong to; ``apart`` counts those that need not be the same again."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: dict[bytes, set[int]]) -> None:
         self.layers: Counter[str] = Counter()
         self.apart: Counter[str] = Counter()
         self.property_values = 0
-        self._dialogues: dict[bytes, Dialogue] = {}
+        self._refused = refused
+        self._dialogues = {cookie: Dialogue(calls) for cookie, calls in refused.items()}
         self._rops: dict[bytes, RopReader] = {}
         self._requests: dict[tuple[bytes, int], Message] = {}
 
@@ -61,11 +62,15 @@ class Account:
         assert decoded.encode() == data
         if isinstance(decoded, pdu.Request | pdu.Response):
             self.layers["DCE/RPC call headers"] += pdu.CALL_HEADER_SIZE
+            if decoded.call_id in self._refused[cookie]:
+                self.layers["stubs of calls that are refused"] += len(decoded.stub)
+        elif isinstance(decoded, pdu.Fault | pdu.CoCancel | pdu.Orphaned):
+            self.layers["DCE/RPC refusals and takings back"] += len(data)
         else:
             trailer = len(getattr(decoded, "trailer", b""))
             self.layers["DCE/RPC binds"] += len(data) - trailer
             self.layers["the server's trailers"] += trailer
-        message = self._dialogues.setdefault(cookie, Dialogue()).hear(decoded)
+        message = self._dialogues[cookie].hear(decoded)
         if message is not None:
             self._take_message(message, cookie)
 
@@ -83,9 +88,10 @@ class Account:
         elif isinstance(message.value, emsmdb.EcDoRpcExt2Response):
             request = self._requests[cookie, message.call_id].value
             exchange = self._rops.setdefault(cookie, RopReader()).read(request, message.value)
-            self._take_rops(
-                message.value.rgb_out, write_responses, exchange.responses, exchange.handles_after
-            )
+            if not message.value.return_value:
+                self._take_rops(
+                    message.value.rgb_out, write_responses, exchange.responses, exchange.handles_after
+                )
             for notify, columns in exchange.notified_rows:
                 writer = Writer()
                 row = PropertyRow.read(Reader(notify.row_data), columns)
@@ -103,7 +109,10 @@ class Account:
         self, data: bytes, write: Callable[..., bytes], rops: Sequence[object], handles: Sequence[int]
     ) -> None:
         (payload,) = self._payloads(data)
-        assert write(rops, handles) == payload
+        ours = write(rops, handles)
+        if ours != payload:
+            assert ours == _without_end_of_empty_name(payload)
+            self.apart["end of an empty name"] += 1
         self._move("ROP lists", len(payload) - 4 * len(handles))
         self._move("handle tables", 4 * len(handles))
         self.property_values += sum(1 for _ in property_values(rops))
@@ -182,6 +191,13 @@ def _apart(recorded: bytes, ours: bytes) -> Iterator[str]:
             yield "padding"
 
 
+def _without_end_of_empty_name(payload: bytes) -> bytes:
+    """RopLogon to public folders as we write it: the recorded client ends a name that is not there."""
+    rop, table = payload[2:-4], payload[-4:]
+    assert rop.endswith(b"\1\0\0")
+    return (len(rop) + 1).to_bytes(2, "little") + rop[:-3] + b"\0\0" + table
+
+
 FIGURES = {
     # bytes, property values in them, referent ids and padding that differ
     "rfr-basic": (1768, 0, {"referent ids": 4}),
@@ -191,13 +207,15 @@ FIGURES = {
     "emsmdb-bulk-flowcontrol": (716996, 100, {}),
     "patched-out-recycle": (660618, 46, {}),
     "patched-in-recycle": (74012, 5, {}),
+    "rpc-edges": (22056, 4, {"end of an empty name": 1}),
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_every_byte_is_decoded_and_encoded_again(name: str) -> None:
-    account, parts = Account(), read_parts(name)
+    parts = read_parts(name)
     connections = virtual_connections(parts)
+    account = Account(refused_calls(parts, connections))
     for part in parts:
         account.take(part, connections[part.port])
     print(account.describe(name))  # noqa: T201 - what `pytest -s` shows
