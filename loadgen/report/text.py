@@ -303,7 +303,7 @@ def _generator(summary: Summary) -> Text:
     generator = summary.generator
     lag = "not measured" if generator.lag_ms.p99 is None else f"p99 {three_digits(generator.lag_ms.p99)} ms"
     return Text(
-        f"Generator: lag {lag}, busiest loop {generator.busy_peak:.0%}, CPU {generator.cpu_s:,.1f} s, "
+        f"Generator: lag {lag}, busiest worker {generator.busy_peak:.0%}, CPU {generator.cpu_s:,.1f} s, "
         f"descriptors {generator.descriptors_use_peak:.0%}, ports {generator.ports_use_peak:.0%}, "
         f"{generator.memory_per_user_kb:,.0f} kB a user"
     )

@@ -244,7 +244,7 @@ class Report:
             return
         yield self._page.chart(
             "generator-health",
-            "Lag and busiest event loop",
+            "Lag and busiest worker",
             "While both stay below their dashed bounds, times are the target's and not the generator's.",
             {
                 "": figures.generator(

@@ -215,15 +215,15 @@ def layers(set_up: Mapping[str, Latency]) -> Figure:
 
 
 def generator(series: RunSeries, lag_bound_ms: float, busy_bound: float, length_s: float) -> Figure:
-    """The generator's own lag and its busiest event loop, each with the bound that makes a run INVALID."""
+    """The generator's own lag and its busiest worker, each with the bound that makes a run INVALID."""
     lag, busy = series.gauges["lag_p99_ms"], series.gauges["busy"]
     percent = [(at, 100 * share) for at, share in busy]
     return {
         "data": [
             _line("lag p99", lag, "@response"),
             _level("bound of lag", lag_bound_ms, lag),
-            _line("busiest loop", percent, "@users", axis="2"),
-            _level("bound of busy loop", 100 * busy_bound, busy, axis="2"),
+            _line("busiest worker", percent, "@users", axis="2"),
+            _level("bound of busy worker", 100 * busy_bound, busy, axis="2"),
         ],
         "layout": {
             "height": 320,

@@ -239,7 +239,7 @@ def health(generator: Generator, campaign: Campaign) -> Markup:
     use = campaign.invalid_use
     for name, value, bound, text in (
         ("lag p99, ms", lag_ms, bound_ms, "{:,.3g}"),
-        ("busiest event loop over ten seconds", generator.busy_peak, campaign.invalid_busy, "{:.0%}"),
+        ("busiest worker over ten seconds", generator.busy_peak, campaign.invalid_busy, "{:.0%}"),
         ("descriptors of a worker in use", generator.descriptors_use_peak, use, "{:.0%}"),
         ("source ports of an address in use", generator.ports_use_peak, use, "{:.0%}"),
     ):

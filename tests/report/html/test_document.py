@@ -92,6 +92,8 @@ def test_every_part_is_there_under_a_heading_with_a_link(a_run):
         "outlook2007-online-anywhere light",
         "cached mode 310 1,230",
         "lag p99, ms",
+        "busiest worker over ten seconds",
+        "Lag and busiest worker",
         "loadgen run stalling --out",
         "2026-01-02 03:04:05 UTC",
     ):
