@@ -422,7 +422,7 @@ def test_mail_that_cannot_be_sent(stores: Stores, client: StoreClient, mailbox: 
         put_stream(client, message, content.encode())
         return int(client.one(TRANSPORT_SEND, message).return_value)
 
-    assert code(outgoing(stores, to=())) == 0x80040700
+    assert code(outgoing(stores, to=())) == 0x80040607
     entry_id = (
         b"\0\0\0\0" + bytes.fromhex("dca740c8c042101ab4b908002b2fe182") + b"\1\0\0\0" + bytes(4) + b"/cn=x\0"
     )

@@ -170,7 +170,7 @@ REFUSALS: list[tuple[Any, int]] = [
     (oxctabl.RopQueryPositionRequest(0, BARE_TABLE), NULL_OBJECT),
     (oxctabl.RopSeekRowRequest(0, TABLE, 3, 1), 0x80040405),
     # Sending.
-    (oxomsg.RopSubmitMessageRequest(0, NEW), 0x80040700),
+    (oxomsg.RopSubmitMessageRequest(0, NEW), 0x80040607),
     (oxomsg.RopSubmitMessageRequest(0, GONE), NULL_OBJECT),
     (oxcprpt.RopSeekStreamRequest(0, STREAM, 2, 1 << 40), INVALID),
 ]
