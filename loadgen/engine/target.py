@@ -84,13 +84,13 @@ async def open_target(
     for the reason why it ends, which is the error's. Raises :class:`~loadgen.errors.ProfileError` or
     :class:`~loadgen.errors.TransportError`.
     """
+    refuse_credentials(text)
     if is_real(text):
         _warn_of_servers(campaign, text, say)
         endpoint = await open_endpoint(text, campaign, population, say)
         yield Target(name=text, **msgspec.structs.asdict(endpoint))
         return
     kind, separator, url = text.partition("=")
-    refuse_credentials(text)
     if kind != "mock" or (separator and not url.startswith("http://")):
         raise ProfileError(
             f"option: target: {text!r} is not known; allowed: mock (started for this run), "

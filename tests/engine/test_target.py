@@ -134,6 +134,15 @@ async def test_a_real_target_keeps_its_servers_and_the_user_is_told(monkeypatch,
     assert said == [warning] * warnings
 
 
+@pytest.mark.parametrize("name", ["https://ann:secret@host", "mock=http://ann:secret@host"])
+async def test_an_address_with_a_password_is_never_shown(name):
+    said = []
+    with pytest.raises(ProfileError, match="no user or password in an address"):
+        async with open_target(name, Campaign(topology="small"), users(10), said.append):
+            pass
+    assert said == []
+
+
 async def test_a_mock_that_will_not_go_is_killed(mock_program, monkeypatch):
     monkeypatch.setattr(target, "STOP_PATIENCE_S", 0.05)
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
