@@ -29,7 +29,7 @@ FILE: Final = "capacity.json"
 ROOM_ABOVE_PLAN: Final = 1.25
 """How far a search may go beyond the plan, which may be wrong."""
 FEWEST: Final = RECIPIENTS_PER_MESSAGE + 1
-"""A campaign has no less: each message goes to so many."""
+"""A campaign has no less, even if a search is to let in fewer of them: each message goes to so many."""
 MOST_PLATEAUS: Final = 60
 OVERHEAD_S: Final = 5.0
 """What a plateau takes besides its own length, at most, when few users come or go."""
@@ -65,7 +65,7 @@ async def find_capacity(
     require_judgeable((*threshold.parse_all(campaign.threshold), *of_set), hold_only=aim.hold_only)
     topology = planned_topology(campaign, target)
     ceiling = await _ceiling(campaign, aim, target, topology)
-    sized = with_users(campaign, ceiling)
+    sized = with_users(campaign, max(FEWEST, ceiling))
     longest_s = _longest_s(sized, aim)
     sized = msgspec.structs.replace(
         sized,

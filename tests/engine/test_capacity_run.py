@@ -14,7 +14,7 @@ from loadgen.engine import capacity_run, gap_run
 from loadgen.engine.capacity_run import Found, find_capacity, planned_topology, with_users
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import LOADGENS_CLIENT, measure_gap, one_of_each
-from loadgen.errors import ProfileError
+from loadgen.errors import ProfileError, TransportError
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import summarise
 from loadgen.workload import library
@@ -102,6 +102,19 @@ def test_the_ceiling_is_as_asked_or_a_little_above_the_plan_or_all_accounts(
     topology = planned_topology(campaign, "mock")
     found = asyncio.run(capacity_run._ceiling(campaign, Aim(ceiling=asked), "mock", topology))
     assert found == ceiling
+
+
+def test_a_ceiling_below_the_fewest_of_a_campaign_is_the_searchs_alone(monkeypatch):
+    said = []
+
+    async def run(campaign, population, *_, **__):
+        raise TransportError(f"{population.users} users")
+
+    monkeypatch.setattr(capacity_run, "run", run)
+    search = find_capacity(campaign_of(60), Aim(ceiling=3), "mock", say=said.append, on_progress=print)
+    with pytest.raises(TransportError, match=r"^5 users$"):
+        asyncio.run(search)
+    assert said == ["looking for the capacity, up to 3 users"]
 
 
 def test_a_ceiling_above_the_accounts_is_refused(monkeypatch):
