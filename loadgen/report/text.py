@@ -26,7 +26,16 @@ from loadgen.report.layout import (
     titled,
 )
 from loadgen.report.requirements_text import requirements
-from loadgen.report.summary import IDLE_AT_LEAST_S, Cell, Connections, Latency, Operation, Summary, Traffic
+from loadgen.report.summary import (
+    IDLE_AT_LEAST_S,
+    Cell,
+    Connections,
+    Latency,
+    Operation,
+    Summary,
+    Traffic,
+    Users,
+)
 
 _EXAMPLES_SHOWN: Final = 8
 _VERDICT_STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
@@ -113,7 +122,7 @@ def _connections(summary: Summary) -> ConsoleRenderable:
     forms = FirstThatFits(
         _connection_table(moments), _connection_table(moments, gap=1), Group(peak, Text(), steady)
     )
-    return titled(title, forms, Text(), Text(loadgens_view(connections, summary.users.planned)))
+    return titled(title, forms, Text(), Text(loadgens_view(connections, summary.users)))
 
 
 def _connection_table(moments: Mapping[str, Mapping[str, Cell]], gap: int = 2) -> Table:
@@ -151,13 +160,13 @@ def _cells(cell: Cell | None) -> Iterator[Text]:
             yield Text(f"{DIFFERS} {count:,}", "bold red")
 
 
-def loadgens_view(connections: Connections, users: int) -> str:
-    """What LoadGen would have opened for the same users, in a sentence."""
+def loadgens_view(connections: Connections, users: Users) -> str:
+    """What LoadGen would have opened for the same users, in a sentence; compared only if all of them came."""
     seen = sum(connections.as_loadgen.get(column, 0) for column in _COUNTED_BY_LOADGEN)
     where = " and ".join(
         place for column, place in _COUNTED_BY_LOADGEN.items() if connections.as_loadgen.get(column)
     )
-    start = f"LoadGen's view of these {users:,} users: {seen:,} connections {where}"
+    start = f"LoadGen's view of these {users.planned:,} users: {seen:,} connections {where}"
     steady, peak = connections.steady or connections.peak, connections.peak or connections.steady
     if not steady:
         return f"{start}."
@@ -167,6 +176,8 @@ def loadgens_view(connections: Connections, users: int) -> str:
     )
     if real == most == seen:
         return f"{start}, which is all that they have."
+    if users.refused or real < seen:
+        return f"{start}."
     text = f"{start} instead of {real:,}, a factor of {_factor(real, seen)}"
     if most != real:
         text += f" ({most:,} at start-up, {_factor(most, seen)})"

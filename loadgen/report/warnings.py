@@ -43,7 +43,8 @@ def of(
             "Do not read maxima of 10 min as such."
         )
     for hit in summary["limits"]:
-        met = f"first with {hit['users_logged_on']:,} users logged on" if hit["first_error"] else ""
+        users = "user" if hit["users_logged_on"] == 1 else "users"
+        met = f"first with {hit['users_logged_on']:,} {users} logged on" if hit["first_error"] else ""
         often = f"{hit['hits']:,} times" if hit["hits"] is not None else ""
         parts = ", ".join(filter(None, (often, met, hit["first_error"])))
         of = f" of {where}" if (where := threshold.describe_limit(hit)) else ""

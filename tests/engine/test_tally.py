@@ -187,7 +187,8 @@ def test_a_disk_that_is_full_at_the_end_is_a_reason(tally, clock, store, monkeyp
     assert (summary.verdict, summary.exit_code) == ("INVALID", 98)
 
 
-async def test_refusals_are_named_and_counted_by_limit(store, clock, population_of, tmp_path):
+@pytest.mark.parametrize(("others", "own", "logged_on"), [(4, 3, "7 users"), (0, 1, "1 user")])
+async def test_refusals_are_named_and_counted_by_limit(store, clock, population_of, others, own, logged_on):
     readings = []
 
     async def ask():
@@ -198,13 +199,13 @@ async def test_refusals_are_named_and_counted_by_limit(store, clock, population_
     record = RunRecord(campaign={}, seed=1, target="mock", started="2026-01-01T00:00:00+00:00")
     tally = Tally(CAMPAIGN, population_of(10), store, record, clock, limits)
     tally.enter(MEASURE, 100.0)
-    tally.take([report(clock, shard=1, users_logged_on=4)])
+    tally.take([report(clock, shard=1, users_logged_on=others)])
     readings.append(LimitReading("ports", "CAS1", 60, 60, 2))
     await limits.look()
     recorder = Recorder(0, clock())
     recorder.event(clock(), "log_on_failed", "HTTP 503", 7, "ports")
-    recorder.refused(clock(), "HTTP 503", ("ports",), 7, 3)
-    recorder.refused(clock(), "HTTP 503", ("ports",), 8, 3)
+    recorder.refused(clock(), "HTTP 503", ("ports",), 7, own)
+    recorder.refused(clock(), "HTTP 503", ("ports",), 8, own)
     gauges = Gauges(users_refused_total=3, users_refused_by={"ports": 2, "": 1})
     snapshot = recorder.snapshot(clock(), gauges)
     tally.take([ShardReport(snapshot=snapshot, states=[], pending=0, left_to_do=0)])
@@ -212,12 +213,12 @@ async def test_refusals_are_named_and_counted_by_limit(store, clock, population_
     by_limit = {name: users for name, users in summary.users.refused_by_limit.items() if users}
     assert by_limit == {"ports": 2, "unknown": 1}
     [hit] = summary.limits
-    assert (hit.name, hit.server, hit.hits, hit.users_logged_on) == ("ports", "CAS1", 2, 7)
+    assert (hit.name, hit.server, hit.hits, hit.users_logged_on) == ("ports", "CAS1", 2, others + own)
     assert "2 users refused: ports of CAS1 (60 of 60 in use)" in summary.reasons
     events = [json.loads(line) for line in (store.folder / "events.jsonl").read_text().splitlines()]
     assert [event["limit"] for event in events if event["kind"] == "log_on_failed"] == ["ports"]
     [note] = [each for each in summary.warnings if "ports" in each]
-    assert "Limit ports of CAS1 (60 of 60 in use) was hit: 2 times, first with 7 users logged on" in note
+    assert f"Limit ports of CAS1 (60 of 60 in use) was hit: 2 times, first with {logged_on} logged on" in note
 
 
 def test_a_window_that_is_broken_ends_the_run_and_the_worst_is_in_the_summary(store, clock, population_of):

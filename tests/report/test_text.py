@@ -176,6 +176,19 @@ def test_loadgens_view_of_other_populations(options, sentence):
     assert sentence in printed(both(**options), width=1000)
 
 
+@pytest.mark.parametrize(("refused", "expected"), [(1, 552), (0, 99)])
+def test_those_who_came_are_not_compared_with_all(refused, expected):
+    found = both(startup="off")
+    steady = found.connections.steady
+    steady |= {"cas_total": msgspec.structs.replace(steady["cas_total"], expected=expected)}
+    found = msgspec.structs.replace(
+        found,
+        users=msgspec.structs.replace(found.users, refused=refused),
+        connections=msgspec.structs.replace(found.connections, peak={}, steady=steady),
+    )
+    assert "LoadGen's view of these 100 users: 200 connections at the CAS.\n" in printed(found, width=1000)
+
+
 def test_a_run_that_got_nowhere_shows_no_empty_tables():
     campaign = load_campaign(str(Path(__file__).with_name("quickstart.toml")))
     refused = Ending(unreachable="the first user could not log on: HTTP 401")

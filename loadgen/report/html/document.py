@@ -115,7 +115,7 @@ class Report:
             f"{DIFFERS} marks a count that is not as expected; {NO_FIGURE} what a party cannot see. "
             "LoadGen opens one mail connection per user and nothing else."
         )
-        yield note(loadgens_view(connections, self._summary.users.planned))
+        yield note(loadgens_view(connections, self._summary.users))
 
     def _course(self) -> Iterator[Markup]:
         if not self._series.gauges["users_logged_on"]:
