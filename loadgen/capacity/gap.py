@@ -50,6 +50,8 @@ class Gap(Struct, frozen=True, kw_only=True):
     topology: str
     limit_scale: float | None
     rows: tuple[GapRow, ...]
+    error: str = ""
+    """What ended it before all searches were done."""
     exit_code: int
 
 
@@ -121,13 +123,20 @@ def screen(gap: Gap) -> ConsoleRenderable:
 def sentences(gap: Gap) -> list[str]:
     """What each real client type makes of LoadGen's figure, and whether that is all."""
     seen = {row.startup: row.users for row in gap.rows if row.is_loadgens}
-    cut = ["Interrupted: what is missing was not measured."] if gap.exit_code == EXIT_INTERRUPTED else []
-    return cut + [
+    return _why_cut(gap) + [
         f"{row.client}, {_when(row)}: {row.users:,} users fit where LoadGen finds room for "
         f"{seen[row.startup]:,}: it overstates {row.overstatement:.3g} times."
         for row in gap.rows
         if row.overstatement is not None and not row.is_loadgens
     ]
+
+
+def _why_cut(gap: Gap) -> list[str]:
+    if gap.error:
+        return [f"Error: {gap.error}", "What is missing was not measured."]
+    if gap.exit_code == EXIT_INTERRUPTED:
+        return ["Interrupted: what is missing was not measured."]
+    return []
 
 
 def _with_overstatement(row: GapRow, seen: Mapping[bool, int]) -> GapRow:

@@ -158,7 +158,7 @@ def _print(result: Gap | Found, *, as_json: bool) -> None:
 def _gap_verdict(found: Gap) -> tuple[str, tuple[str, ...]]:
     code = found.exit_code
     verdict = "PASS" if code == EXIT_PASS else "FAIL" if code in (EXIT_FAIL, EXIT_UNREACHABLE) else "INVALID"
-    return verdict, ((f"exit code {code}",) if code else ())
+    return verdict, ((found.error or f"exit code {code}",) if code else ())
 
 
 def _plateau_s(text: str) -> float:

@@ -20,17 +20,9 @@ from loadgen.cli.profiles import profiles
 from loadgen.cli.report import report
 from loadgen.cli.run import run
 from loadgen.cli.users import users
-from loadgen.errors import LoadgenError, PeerError, ProfileError
-from loadgen.measure.store import ResultsError
-from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED, EXIT_INVALID, EXIT_UNREACHABLE, EXIT_USAGE
-from loadgen.report.html.page import NoCharts
-
-EXIT_CODES: Final[tuple[tuple[type[LoadgenError], int], ...]] = (
-    (ProfileError, EXIT_USAGE),
-    (NoCharts, EXIT_USAGE),
-    (ResultsError, EXIT_INVALID),
-    (PeerError, EXIT_UNREACHABLE),
-)
+from loadgen.engine.exit_codes import exit_code_of
+from loadgen.errors import LoadgenError
+from loadgen.measure.threshold import EXIT_BUG, EXIT_INTERRUPTED
 
 EPILOG: Final = """\b
 Examples:
@@ -75,8 +67,7 @@ def _one_line_errors(ctx: click.Context) -> Iterator[None]:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     except LoadgenError as error:
-        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_BUG)
-        raise _exit_saying(ctx, str(error), code) from None
+        raise _exit_saying(ctx, str(error), exit_code_of(error)) from None
     except Exception as error:  # noqa: BLE001 - the last resort of a command line
         text = f"a bug of ours: {type(error).__name__}: {error}; --debug shows where"
         raise _exit_saying(ctx, text, EXIT_BUG) from None

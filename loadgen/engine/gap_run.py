@@ -11,8 +11,10 @@ from loadgen.capacity.gap import Gap, GapRow, gap_of, is_loadgens, row_of
 from loadgen.client.client_type import ClientType
 from loadgen.engine.capacity_run import FEWEST, find_capacity
 from loadgen.engine.climb import Aim
+from loadgen.engine.exit_codes import exit_code_of
 from loadgen.engine.interrupts import interrupted_by
 from loadgen.engine.progress import Progress
+from loadgen.errors import LoadgenError
 from loadgen.measure.threshold import EXIT_BUG, EXIT_UNREACHABLE
 from loadgen.telemetry.meter import Meter
 from loadgen.workload.campaign import Campaign, Group, UserGroup, groups_of
@@ -35,8 +37,8 @@ async def measure_gap(
     """How many users of each client type of the campaign fit, and how many of LoadGen's.
 
     Users only hold their connections. With ``startup = on`` everything is measured twice: steady, and with
-    what only starting needs. An interrupt ends it, with what has been found by then. Errors are those of
-    :func:`~loadgen.engine.capacity_run.find_capacity`.
+    what only starting needs. An interrupt ends it, with what has been found by then, and so does an error of
+    a later search; of the first they are those of :func:`~loadgen.engine.capacity_run.find_capacity`.
     """
     search = partial(
         find_capacity,
@@ -48,6 +50,7 @@ async def measure_gap(
         meter=meter,
     )
     rows: list[GapRow] = []
+    failure: LoadgenError | None = None
     is_interrupted, task = False, asyncio.current_task()
 
     def interrupt() -> None:
@@ -69,7 +72,14 @@ async def measure_gap(
     except asyncio.CancelledError:
         if not is_interrupted:
             raise
-    return gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows, is_interrupted=is_interrupted)
+    except LoadgenError as error:
+        if not rows:
+            raise
+        failure = error
+    gap = gap_of(campaign.name, campaign.topology, campaign.limit_scale, rows, is_interrupted=is_interrupted)
+    if failure is None:
+        return gap
+    return msgspec.structs.replace(gap, error=str(failure), exit_code=exit_code_of(failure))
 
 
 def _each_alone(campaign: Campaign) -> Iterator[tuple[ClientType, Campaign]]:

@@ -200,6 +200,15 @@ def test_a_number_that_a_ceiling_or_an_end_has_cut_is_no_room(searches):
     assert "overstates" not in result.stdout
 
 
+def test_what_ended_a_gap_is_said_with_what_it_has_found(searches, tmp_path):
+    searches.gap = msgspec.structs.replace(searches.gap, error="the mock did not start", exit_code=3)
+    result = invoke("--gap", "--junit", str(tmp_path / "junit.xml"))
+    assert result.exit_code == 3
+    assert "Error: the mock did not start\nWhat is missing was not measured." in result.stdout
+    assert "outlook2007-cached-anywhere, steady: 40 users fit" in result.stdout
+    assert "the mock did not start" in (tmp_path / "junit.xml").read_text()
+
+
 @pytest.mark.parametrize(
     ("code", "verdict"), [(0, ()), (99, ("failure",)), (3, ("failure",)), (98, ("error",)), (130, ("error",))]
 )

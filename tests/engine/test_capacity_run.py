@@ -14,7 +14,8 @@ from loadgen.engine import capacity_run, gap_run
 from loadgen.engine.capacity_run import Found, find_capacity, planned_topology, with_users
 from loadgen.engine.climb import Aim
 from loadgen.engine.gap_run import LOADGENS_CLIENT, measure_gap, one_of_each
-from loadgen.errors import ProfileError, TransportError
+from loadgen.errors import LoadgenError, ProfileError, TransportError
+from loadgen.measure.store import ResultsError
 from loadgen.measure.totals import Totals
 from loadgen.report.summary import summarise
 from loadgen.workload import library
@@ -211,6 +212,28 @@ def test_a_gap_keeps_the_searches_that_have_ended(monkeypatch, found_40, happens
     assert [row.users for row in gap.rows] == users
     assert [row.overstatement for row in gap.rows] == factors
     assert gap.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (TransportError("no mock"), 3),
+        (ProfileError("wrong"), 2),
+        (ResultsError("full"), 98),
+        (LoadgenError("?"), 1),
+    ],
+)
+def test_an_error_between_searches_keeps_those_that_have_ended(monkeypatch, found_40, error, exit_code):
+    async def fail(found):
+        raise error
+
+    monkeypatch.setattr(gap_run, "find_capacity", Searches(found_40, 2, fail))
+    gap = asyncio.run(measure_gap(campaign_of(9), Aim(), "mock", say=print, on_progress=print))
+    assert [row.users for row in gap.rows] == [40]
+    assert (gap.error, gap.exit_code) == (str(error), exit_code)
+    monkeypatch.setattr(gap_run, "find_capacity", Searches(found_40, 1, fail))
+    with pytest.raises(type(error)):
+        asyncio.run(measure_gap(campaign_of(9), Aim(), "mock", say=print, on_progress=print))
 
 
 def test_a_cancellation_from_elsewhere_is_no_interrupt(monkeypatch, found_40):
