@@ -66,7 +66,8 @@ class OutlookClient:
 
     ``on_notify`` is called when mail has come, ``on_public_news`` when the public folder store has something
     to tell, ``on_lost`` once for each connection that goes away unasked; none of them from :meth:`log_off` or
-    :meth:`abort` on: what is lost then is an error of logging off. All calls raise
+    :meth:`abort` on: what is lost then is an error of logging off. ``referred`` outlives the client: by index
+    of the account, the server of the directory that was found anew. All calls raise
     :class:`~loadgen.errors.PeerError`.
     """
 
@@ -89,6 +90,7 @@ class OutlookClient:
         "_probe",
         "_proxy",
         "_public_folders",
+        "_referred",
         "_removing",
         "_second",
         "_second_mailbox",
@@ -111,6 +113,7 @@ class OutlookClient:
         on_public_news: Callable[[], None] = _nothing,
         options: ConnectionOptions = ConnectionOptions(),  # noqa: B008 - frozen
         copy: LocalCopy | None = None,
+        referred: dict[int, str] | None = None,
         second: Account | None = None,
         dialect: Dialect = Dialect(),  # noqa: B008 - frozen
         removing: str = "",
@@ -127,6 +130,7 @@ class OutlookClient:
         self._on_lost = on_lost
         self._options = options
         self._copy = copy or LocalCopy()
+        self._referred = {} if referred is None else referred
         self._dialect = dialect
         self._removing = removing
         self._connections: dict[RpcConnection, str] = {}
@@ -208,6 +212,7 @@ class OutlookClient:
                     raise
                 directory_server = await self._refer()
                 self._address_book, _ = await self._open_directory(directory_server)
+                self._referred[self._account.index] = directory_server
         if self._startup:
             for _ in range(starting.directory):
                 _, connection = await self._open_directory(directory_server)
@@ -313,7 +318,8 @@ class OutlookClient:
     @property
     def _remembered(self) -> str:
         """The server of the directory that the profile knows from before; "" if none, or if it is asked."""
-        return "" if self._asks_referral else self._account.directory_server
+        account = self._account
+        return "" if self._asks_referral else self._referred.get(account.index, account.directory_server)
 
     async def _find_directory(self) -> str:
         """The server of the directory.

@@ -81,7 +81,7 @@ def open_shard(plan: ShardPlan) -> None:
     global _host  # noqa: PLW0603 - a worker process is the host of one shard
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    _host = _Host(plan, partial(_connect, plan, defaultdict(LocalCopy)))
+    _host = _Host(plan, partial(_connect, plan, defaultdict(LocalCopy), {}))
 
 
 def close_shard() -> None:
@@ -171,6 +171,7 @@ def _the_host() -> _Host:
 def _connect(
     plan: ShardPlan,
     copies: defaultdict[int, LocalCopy],
+    referred: dict[int, str],
     account: Account,
     client_type: ClientType,
     *,
@@ -182,7 +183,8 @@ def _connect(
 ) -> Client:
     """Users are dealt out to the proxies and to the source addresses in turn.
 
-    A user in cached mode who comes back works on the same copy of the mailbox.
+    A user in cached mode who comes back works on the same copy of the mailbox, and whoever has been referred
+    anew keeps to that.
     """
     proxy = secured(plan.proxies[account.index % len(plan.proxies)], plan.campaign)
     sources, inside = plan.source_addresses, plan.inside
@@ -201,6 +203,7 @@ def _connect(
         on_lost=on_lost,
         options=connection_options(plan.campaign),
         copy=copies[account.index] if client_type.cached else None,
+        referred=referred,
         second=elsewhere(plan.accounts, account) if client_type.second_mailbox else None,
         dialect=plan.dialect,
         inside=inside,

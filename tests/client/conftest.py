@@ -40,8 +40,9 @@ def person_of(monkeypatch) -> Callable[..., Person]:
         *,
         startup: bool = True,
         directory_server: str = "",
+        referred: dict[int, str] | None = None,
     ) -> Person:
-        person = Person(kind, startup=startup, directory_server=directory_server)
+        person = Person(kind, startup=startup, directory_server=directory_server, referred=referred)
         monkeypatch.setattr(outlook, "open_virtual_connection", person.network.open)
         monkeypatch.setattr(outlook, "open_service", person.network.open_inside)
         return person

@@ -100,7 +100,14 @@ class Network:
 class Person:
     """One client on a network of its own, and what its owner heard."""
 
-    def __init__(self, kind: str | ClientType, *, startup: bool = True, directory_server: str = "") -> None:
+    def __init__(
+        self,
+        kind: str | ClientType,
+        *,
+        startup: bool = True,
+        directory_server: str = "",
+        referred: dict[int, str] | None = None,
+    ) -> None:
         self.network = Network()
         self.layers: list[tuple[str, int, int]] = []
         self.heard: list[Any] = []
@@ -114,6 +121,7 @@ class Person:
             on_public_news=lambda: self.heard.append("public news"),
             on_lost=self.heard.append,
             options=OPTIONS,
+            referred=referred,
             second=SECOND,
             inside=INSIDE,
         )

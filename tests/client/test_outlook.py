@@ -95,6 +95,24 @@ class TestConnections:
         assert person.heard == []
         person.assert_totals()
 
+    async def test_who_comes_back_goes_where_he_was_referred_to_anew(self, person_of):
+        referred: dict[int, str] = {}
+        opened = []
+        for _ in range(2):
+            person = person_of(startup=False, directory_server="gc9.contoso.test", referred=referred)
+            person.network.refused["gc9.contoso.test"] = HttpRefused(503, "RPC Error: 6ba", 0x6BA)
+            await person.client.log_on()
+            opened.append([(port, server) for server, port, _ in person.network.opened][:2])
+        assert opened == [[(6002, "MBX2"), (6004, "GC7")], [(6004, "GC7"), (6001, "MBX2")]]
+
+    async def test_a_server_that_is_gone_as_well_is_not_remembered(self, person_of):
+        referred: dict[int, str] = {}
+        person = person_of(startup=False, directory_server="gc9.contoso.test", referred=referred)
+        person.network.refused[6004] = HttpRefused(503, "RPC Error: 6ba", 0x6BA)
+        with pytest.raises(HttpRefused):
+            await person.client.log_on()
+        assert referred == {}
+
     @pytest.mark.parametrize(
         ("startup", "remembered", "gone", "error", "opened"),
         [
