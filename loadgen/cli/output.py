@@ -1,6 +1,7 @@
 """Standard output: answers as JSON, and a reader who leaves before the end, as ``head`` does, or no room."""
 
 import io
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,10 +32,12 @@ class _StandardOutput(io.FileIO):
         super().__init__(sys.stdout.fileno(), "w", closefd=False)
         self._is_over = False
 
-    def write(self, data: "ReadableBuffer", /) -> int | None:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         if not self._is_over:
             try:
-                return super().write(data)
+                while (written := super().write(data)) is None:  # whoever shares it has made it not block
+                    select.select((), (self,), ())
+                return written
             except OSError as error:
                 self._is_over = True
                 if not isinstance(error, BrokenPipeError):

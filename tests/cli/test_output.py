@@ -1,5 +1,6 @@
 """Readers who leave early, as ``head`` does, and disks that are full."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -23,6 +24,20 @@ async def run(campaign, population, target, *, say, on_progress, command, by_han
 module.run_campaign = run
 module.write_html_report = lambda folder, _: HtmlReport(folder / "report.html")
 main(sys.argv[1:], prog_name="loadgen")
+"""
+
+PRINT = """
+import select, sys
+import click
+from loadgen.cli.output import guard_standard_output
+
+def wait(*descriptors, until=select.select):
+    print("full", file=sys.stderr, flush=True)
+    return until(*descriptors)
+
+select.select = wait
+guard_standard_output()
+click.echo("x" * int(sys.argv[1]))
 """
 
 
@@ -50,6 +65,21 @@ def test_a_reader_who_leaves_changes_nothing(arguments, code):
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_slow_reader_gets_all_of_an_output_that_does_not_block():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    size = 2 * fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+    command = [sys.executable, "-c", PRINT, str(size)]
+    with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"full\n"
+        with os.fdopen(reader, "rb") as output:
+            assert len(output.read()) == size + 1
+        assert set(process.stderr.readlines()) <= {b"full\n"}
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
