@@ -37,7 +37,7 @@ def step_of(error: PeerError) -> str:
     if way == "rts":
         return _step_through_proxy(error)
     if way in ("map", "tcp") and isinstance(error, NameNotFound):
-        return f"dns_{service}"
+        return f"dns_{service}" if service else "dns"
     if way == "map" and _without_tcp(error):
         return f"mapper_{service}"
     return error.step if error.step in STEPS else ""

@@ -45,6 +45,7 @@ def at(step, error):
         (at("map_referral", BindRefused("the endpoint mapper has no port")), "map_referral"),
         (at("tcp_public_folders", NameNotFound("PF1: no address")), "dns_public_folders"),
         (at("tcp_public_folders", TransportError("PF1:6101: Connection refused")), "tcp_public_folders"),
+        (at("tcp", NameNotFound("mail: Address family for hostname not supported")), "dns"),
         (at("bind_directory", ConnectionLost("closed")), "bind_directory"),
         (at("bind_public_folders", BindRefused("no")), "bind_public_folders"),
         (at("mailbox", MapiError("RopLogon", 0x80070005)), "mailbox"),
