@@ -121,7 +121,9 @@ async def test_wireshark_reads_the_capture(mock, tmp_path, options):
     assert failed(result) == {}
 
     def tshark(shown: str, field: str = "_ws.col.Info") -> list[str]:
-        command = ["tshark", "-2", "-r", str(pcap), "-Y", shown, "-T", "fields", "-e", field]
+        # Without this a client's port may by chance be one that Wireshark takes for something else.
+        heuristic = ["-o", "tcp.try_heuristic_first:TRUE"]
+        command = ["tshark", *heuristic, "-2", "-r", str(pcap), "-Y", shown, "-T", "fields", "-e", field]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
     assert len(set(tshark("tcp", "tcp.stream"))) == 2 * len(SERVICES)
