@@ -131,7 +131,7 @@ class Climb(Coordinator):
             broken = (f"not everybody was logged on after {STEP_PATIENCE_S:g} s",)
         elif not self._refusals:
             broken, generator = await self._stay()
-        if generator:  # a hiccup of this machine is no answer
+        if generator and not self._stopping.is_set():  # a hiccup of this machine is no answer
             broken, generator = await self._stay()
         after = await self._readings()
         admitted = min(users, sum(report.snapshot.gauges.users_admitted for report in self._reports))

@@ -289,6 +289,22 @@ def test_a_limit_set_that_nobody_measures_ends_the_search(run, stage, tmp_path, 
     assert stage.shards.numbers() == [1]
 
 
+def test_counters_that_come_after_the_search_has_ended_change_nothing(run, stage, tmp_path):
+    """The generator lags, too, for which other plateaus are held once more."""
+    stage.hold_against(TWO_LIMITS, tmp_path)
+    measured = stage.tally.judged_by
+
+    def judged():
+        stage.counter_log.counters = (r"\A\B",)
+        generator = msgspec.structs.replace(stage.tally.clean.generator, busy_peak=0.99)
+        return msgspec.structs.replace(measured(), generator=generator)
+
+    stage.tally.judged_by = judged
+    climb = run(stage.find())
+    assert climb.judged(stage.tally.clean).reasons[0].startswith("limit_set own: none of its 2 counters")
+    assert (climb.steps, climb.search.held) == ([], 0)
+
+
 def test_a_limit_set_that_is_measured_in_part_is_told_once(run, stage, tmp_path):
     stage.hold_against(TWO_LIMITS, tmp_path, r"\A\B")
     climb = run(stage.find())
