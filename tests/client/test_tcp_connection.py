@@ -13,10 +13,12 @@ from loadgen.client.transport import (
     open_mapped_connection,
     open_service,
     open_tcp_connection,
+    tcp_connection,
 )
 from loadgen.errors import (
     BindRefused,
     ConnectionLost,
+    LocalProtocolError,
     NameNotFound,
     PeerError,
     TimedOut,
@@ -205,3 +207,14 @@ async def test_a_tap_hears_both_ways(server):
 async def test_a_name_that_nobody_has():
     with pytest.raises(NameNotFound, match=r"^nobody\.invalid:135: "):
         await open_tcp_connection(TcpServer("nobody.invalid", 135), (INTERFACE,), CREDENTIALS)
+
+
+async def test_nobody_is_connected_to_before_there_is_something_to_say(monkeypatch):
+    """Else a socket would be left open: nobody listens there, which would be the error."""
+
+    def fail(*_):
+        raise LocalProtocolError("no security")
+
+    monkeypatch.setattr(tcp_connection, "new_association", fail)
+    with pytest.raises(LocalProtocolError, match="no security"):
+        await open_tcp_connection(TcpServer(OWN, 1), (INTERFACE,), CREDENTIALS)

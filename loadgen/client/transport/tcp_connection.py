@@ -146,9 +146,9 @@ async def open_tcp_connection(
     whose text names the server.
     """
     peer = intern(f"{server.host}:{server.port}")  # one for all connections to it
+    connection = TcpConnection(new_association(interfaces, server.host, credentials, options), peer, options)
     opening = Opening(interfaces, probe)
     (sock,) = await connect(server, 1, peer, options.connect_timeout_s)
-    connection = TcpConnection(new_association(interfaces, server.host, credentials, options), peer, options)
     await connection.open(sock, opening)
     return connection
 
