@@ -22,7 +22,7 @@ help:
 $(ready): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old: set PYTHON to 3.11 or newer" % sys.version_info[:2])'
 	@test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing what requirements.lock names into $(VENV) …"
+	@echo "installing what requirements.lock names into $(VENV), once: a minute or more …"
 	@$(bin)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(bin)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
