@@ -119,7 +119,7 @@ def figures(progress: Progress) -> Iterator[tuple[str, str]]:
     yield "failures", ", ".join(f"{count:,} {outcome}" for outcome, count in failures) or "none"
     yield (
         "connections",
-        f"{progress.connections:,} open   {progress.connections_lost:,} lost   "
+        f"{progress.connections:,} TCP open   {progress.connections_lost:,} virtual lost   "
         f"{progress.reconnects:,} users came back",
     )
     yield "generator", f"lag p99 {ms(progress.lag_p99_ms)}   busy {progress.busy:.0%}"

@@ -283,7 +283,8 @@ def _traffic_lines(
 
 
 def _outages(summary: Summary) -> ConsoleRenderable:
-    found = table("from s", "users lost", "connections", "recovered after s", texts=("refused meanwhile",))
+    headers = ("from s", "users cut off", "virtual connections lost", "recovered after s")
+    found = table(*headers, texts=("refused meanwhile",))
     for outage in summary.outages:
         refused = ", ".join(f"{count:,} by {limit}" for limit, count in outage.refused_by_limit.items())
         after_s = outage.recovered_after_s
@@ -330,7 +331,8 @@ def _verdict(summary: Summary) -> Text:
     text = Text.assemble(
         (summary.verdict, _VERDICT_STYLES[summary.verdict]),
         f"  {safe(summary.campaign)}: {users.logged_on_peak:,} of {users.planned:,} users, "
-        f"{users.refused:,} refused, {users.lost:,} lost, {summary.connections.lost:,} connections lost",
+        f"{users.refused:,} refused, {users.lost:,} lost at the end, "
+        f"{summary.connections.lost:,} virtual connections lost",
     )
     for reason in summary.reasons:
         text.append(f"\n  {safe(reason)}")

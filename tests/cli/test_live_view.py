@@ -90,7 +90,7 @@ def test_eighty_columns_hold_all_of_it(now):
         "operations   1,234/s   15,000 done   7 failed   3 skipped",
         "response     send_message p50 12.3 ms p95 1,056.7 ms   all p99 -",
         "failures     5 not_delivered, 2 timeout",
-        "connections  6,006 open   6 lost   4 users came back",
+        "connections  6,006 TCP open   6 virtual lost   4 users came back",
         "generator    lag p99 2.5 ms   busy 34%",
         "  client to CAS    6,006 of 6,006    CAS total        6,004 of 6,006  ≠",
         "  directory (GC)       · of 2,002",

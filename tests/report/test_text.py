@@ -268,7 +268,7 @@ def test_traffic_of_a_narrow_screen_has_the_profiles_under_their_type():
 def test_verdict_reasons_and_files_come_last():
     screen = printed(summary(kernel={"store": 4}), Path("results/some-run"))
     end = screen[screen.index("FAIL") :]
-    assert "100 of 100 users, 0 refused, 0 lost, 0 connections lost" in end
+    assert "100 of 100 users, 0 refused, 0 lost at the end, 0 virtual connections lost" in end
     assert "connections at peak: store expected 200, kernel counted 4" in end
     assert "Results: results/some-run/\n" in end
     assert "latency.hlog" in end

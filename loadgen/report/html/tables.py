@@ -184,7 +184,8 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
 
 def outages(found_outages: Sequence[Outage]) -> Markup:
     """Every outage: after how long who was lost was back, and which limit refused them meanwhile."""
-    found = Table("Outages", ["from", "back after s", "users lost", "of", "connections", "refused meanwhile"])
+    headers = ["from", "back after s", "users cut off", "of", "virtual connections lost", "refused meanwhile"]
+    found = Table("Outages", headers)
     for each in found_outages:
         after_s = each.recovered_after_s
         refused = ", ".join(f"{count:,} by {limit}" for limit, count in each.refused_by_limit.items())

@@ -42,7 +42,7 @@ def headline_figures(summary: Summary) -> dict[str, tuple[str, str]]:
     failed = sum(each.failed for each in summary.operations.values())
     skipped = sum(each.skipped for each in summary.operations.values())
     sending = summary.operations[_SHOWN_FIRST].response_ms.p95
-    lost = f"{users.refused:,} refused, {users.lost:,} lost"
+    lost = f"{users.refused:,} refused, {users.lost:,} lost at the end"
     return {
         "users logged on": (f"{users.logged_on_peak:,}", f"of {users.planned:,}; {lost}"),
         "connections of clients": (

@@ -101,8 +101,8 @@ def test_every_part_is_there_under_a_heading_with_a_link(a_run):
 
 
 def test_a_run_without_outages_has_no_table_of_them(a_run):
-    assert "users lost" in read(a_run())[2]
-    assert "users lost" not in read(a_run(outages=()))[2]
+    assert "users cut off" in read(a_run())[2]
+    assert "users cut off" not in read(a_run(outages=()))[2]
 
 
 def test_names_of_elements_are_their_own_and_every_figure_has_its_place(a_run):
