@@ -113,7 +113,8 @@ class Report:
         yield tables.connections(self._summary)
         yield note(
             f"{DIFFERS} marks a count that is not as expected; {NO_FIGURE} what a party cannot see. "
-            "LoadGen opens one mail connection per user and nothing else."
+            "LoadGen opens one mail connection per user, which is two TCP connections at the CAS (one where "
+            "clients go straight to servers), and nothing else."
         )
         yield note(loadgens_view(connections, self._summary.users))
 
