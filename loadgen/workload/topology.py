@@ -1,19 +1,20 @@
 """The organisation as arithmetic sees it: servers by role, and what they have only so much of.
 
-It is the generator's own view of ``profiles/topology/*.toml``. Keys that planning does not need are left to
-the mock, which reads the same files, and which is the one that refuses unknown ones.
+It is the generator's own view of ``profiles/topology/*.toml``, which the mock reads, too. Of keys that
+planning does not need (:mod:`~loadgen.workload.topology_keys`) the values are left to the mock.
 """
 
 import tomllib
 from collections.abc import Sequence
 from math import floor
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from loadgen.errors import ProfileError
 from loadgen.workload import library
+from loadgen.workload.topology_keys import HttpKeys, ServerKeys, StoreKeys, TopologyKeys
 
 PORT_RANGES: Final = {
     "white-paper": 65_535,
@@ -71,10 +72,20 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return max(1, floor(number * self.scale + _ROUNDING)) if number else 0
 
 
-class Server(Struct, frozen=True, kw_only=True):
-    """One server of any role; its own address counts if it has no ``source_addresses``."""
+class Server(ServerKeys, frozen=True, kw_only=True):
+    """A server that opens no connections to others."""
 
     name: str
+
+    @property
+    def sources(self) -> int:
+        """How many addresses its outgoing connections can come from."""
+        return 1
+
+
+class ConnectingServer(Server, frozen=True, kw_only=True):
+    """A server that opens some; its own address counts if it has no ``source_addresses``."""
+
     source_addresses: tuple[str, ...] = ()
 
     @property
@@ -83,7 +94,14 @@ class Server(Struct, frozen=True, kw_only=True):
         return max(1, len(self.source_addresses))
 
 
-class ReverseProxy(Server, frozen=True, kw_only=True):
+class ClientAccess(ConnectingServer, frozen=True, kw_only=True):
+    """A client access server, of however many processes."""
+
+    processes: Any = None
+    valid_ports: Any = None
+
+
+class ReverseProxy(ConnectingServer, frozen=True, kw_only=True):
     """A 32-bit ISA Server before the client access servers, with its non-paged pool (rsimpson)."""
 
     nonpaged_pool_mb: Amount = 250.0
@@ -94,25 +112,25 @@ class ReverseProxy(Server, frozen=True, kw_only=True):
         return limits.scaled(self.nonpaged_pool_mb * 1000 / self.kb_per_connection)
 
 
-class HttpView(Struct, frozen=True, kw_only=True):
+class HttpView(HttpKeys, frozen=True, kw_only=True):
     """What paces pings."""
 
     connection_timeout_ms: int = 120_000
 
 
-class StoreView(Struct, frozen=True, kw_only=True):
+class StoreView(StoreKeys, frozen=True, kw_only=True):
     """What paces polls."""
 
     polls_max_ms: int = 60_000
 
 
-class ReferralView(Struct, frozen=True, kw_only=True):
+class ReferralView(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where clients are sent for the directory once they have asked."""
 
     directory: Literal["dsproxy", "global-catalog"] = "dsproxy"
 
 
-class Topology(Struct, frozen=True, kw_only=True):
+class Topology(TopologyKeys, frozen=True, kw_only=True):
     """An organisation as far as planning needs it."""
 
     name: str = ""
@@ -122,8 +140,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     referral: ReferralView = ReferralView()
     limits: Limits = Limits()
     reverse_proxy: tuple[ReverseProxy, ...] = ()
-    client_access: Annotated[tuple[Server, ...], Meta(min_length=1)]
-    mailbox: tuple[Server, ...] = ()
+    client_access: Annotated[tuple[ClientAccess, ...], Meta(min_length=1)]
+    mailbox: tuple[ConnectingServer, ...] = ()
     public_folders: tuple[Server, ...] = ()
     global_catalog: tuple[Server, ...] = ()
 
@@ -135,7 +153,7 @@ class Topology(Struct, frozen=True, kw_only=True):
     def with_servers(self, role: str, count: int) -> "Topology":
         """The same with so many servers of a role, all like its first one."""
         old = self.servers(role)
-        pattern = old[0] if old else (ReverseProxy if role == "reverse_proxy" else Server)(name="")
+        pattern = old[0] if old else (ReverseProxy if role == "reverse_proxy" else ConnectingServer)(name="")
         new = [msgspec.structs.replace(pattern, name=f"{_PREFIXES[role]}{n + 1}") for n in range(count)]
         return msgspec.structs.replace(self, **{role: tuple(new)})
 
@@ -163,7 +181,8 @@ def read_topology(name: str, changes: Sequence[str] = ()) -> Topology:
             raise ProfileError(f"--set {change}: not of the form key=value")
         _change(table, key.split("."), _value(value), f"--set {key}")
     path = library.find("topology", name)
-    return library.convert({"name": path.stem} | table, Topology, str(path))
+    source = " ".join((str(path), *(f"--set {change}" for change in changes)))
+    return library.convert({"name": path.stem} | table, Topology, source)
 
 
 def _value(text: str) -> object:

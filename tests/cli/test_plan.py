@@ -85,6 +85,7 @@ def test_wanted_users_are_the_population_if_there_is_no_other():
         ("--spread soon", "option: spread: 'soon' is not a duration"),
         ("--topology nowhere", "'nowhere' is no built-in topology profile"),
         ("--set limits.prots=1", "limits.prots: unknown key; allowed: scale"),
+        ("--set limit.ports=server-2003", "--set limit.ports=server-2003: limit: unknown key; allowed: "),
         ("--set limits", "--set limits: not of the form key=value"),
         ("--client loadgen-2007-online", "give --users too"),
     ],

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from loadgen.client.transport import VirtualConnection
 from loadgen.measure.limits import LIMITS
 from loadgen.wire import emsmdb
 from loadgen.workload import topology as planned
+from mock_server import topology as mock_topology
 from mock_server.limits import table as served
 from mock_server.topology import ReverseProxyServer
 from mock_server.topology_file import built_in_names, read_topology
@@ -30,6 +31,28 @@ def test_limits_are_the_mocks():
     isa = {"nonpaged_pool_mb", "kb_per_connection"}
     ours, theirs = planned.ReverseProxy(name="ISA1"), ReverseProxyServer("ISA1", "127.0.0.1")
     assert {key: getattr(ours, key) for key in isa} == {key: getattr(theirs, key) for key in isa}
+
+
+def test_keys_are_the_mocks():
+    """So planning refuses a misspelt key of what it has no use for, too."""
+    assert keys_of(planned.Topology) - {"name"} == keys_of(mock_topology.Topology)
+
+
+def keys_of(table: Any, above: str = "") -> set[str]:
+    """The dotted keys of a table and of the tables and lists of tables below it, in two levels."""
+    found = set()
+    for field in msgspec.structs.fields(table):
+        found.add(f"{above}{field.encode_name}")
+        for kind in () if above else tables_in(field.type):
+            found |= keys_of(kind, f"{field.encode_name}.")
+    return found
+
+
+def tables_in(kind: Any) -> list[type[msgspec.Struct]]:
+    """The tables in an annotation, in whatever they stand."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [table for part in get_args(kind) for table in tables_in(part)]
 
 
 @pytest.mark.parametrize("scale", [0.003, 0.05, 0.29, 1.0, 3.0])
