@@ -74,19 +74,32 @@ def _connections(plan: Plan) -> Table:
 
 
 def _uses(plan: Plan) -> Table:
-    found = table("steady", "start-up", "of", "steady %", texts=("server", "what"))
+    found = table("steady", "%", "start-up", "%", "of", "", texts=("server", "what"))
     for server in plan.servers:
         name = server.name
         for use in server.uses:
             if not (use.startup or use.of):
                 continue
-            share = f"{100 * use.steady / use.of:.1f}" if use.of else NO_FIGURE
-            row = (f"{use.steady:,}", f"{use.startup:,}", _figure(use.of), share)
-            found.add_row(plain(name), _LIMIT_TITLES[use.limit], *row)
+            over = use.of is not None and (use.startup if plan.startup else use.steady) > use.of
+            found.add_row(
+                plain(name),
+                _LIMIT_TITLES[use.limit],
+                f"{use.steady:,}",
+                _share(use.steady, use.of),
+                f"{use.startup:,}",
+                _share(use.startup, use.of),
+                _figure(use.of),
+                "over" if over else "",
+                style="bold" if over else "",
+            )
             name = ""
         if server.time_wait_ports:
             found.add_row("", "  then in TIME_WAIT", f"{server.time_wait_ports:,}")
     return found
+
+
+def _share(number: int, of: int | None) -> str:
+    return f"{100 * number / of:.1f}" if of else NO_FIGURE
 
 
 def _cost(cost: UserCost) -> ConsoleRenderable:
@@ -122,11 +135,18 @@ def _first(plan: Plan) -> str:
     first, seen = first_limit(plan), plan.as_loadgen
     if first is None:
         return "No limit of this topology ever stops these users."
-    text = f"First: {_named(first)}, at {first.users:,} users."
+    text = f"{_fits(plan.users, first)}\nFirst: {_named(first)}, at {first.users:,} users."
     if seen.first_limit is not None:
         text += f" As LoadGen sees them: {_named(seen.first_limit)}, at {seen.first_limit.users:,} users"
         text += f", {seen.factor:.3g} times as many." if seen.factor else "."
     return text
+
+
+def _fits(users: int, first: Ceiling) -> str:
+    who, do, fit = ("user", "does", "fits") if users == 1 else ("users", "do", "fit")
+    if users > first.users:
+        return f"{users:,} {who} {do} not fit: number {first.users + 1:,} is refused."
+    return f"{users:,} {who} {fit}."
 
 
 def _named(ceiling: Ceiling) -> str:

@@ -242,6 +242,9 @@ def test_text_says_what_json_says(population_of):
     text = text_of(plan)
     assert "First: ports of CAS1, at 8,191 users." in text
     assert "As LoadGen sees them: ports of CAS1, at 32,767 users, 4 times as many." in " ".join(text.split())
+    assert "10,000 users do not fit: number 8,192 is refused." in text
+    assert "80,000  122.1   120,000  183.1  65,535  over" in text
+    assert "over" not in text_of(make_plan(WHITE_PAPER, population_of((8_000, CACHED)), startup=False))
     assert "2.44 GB" in text
     assert "Smallest numbers for 20,000 users" in text
     assert msgspec.json.decode(msgspec.json.encode(plan))["ceilings"][0]["users"] == 8_191
@@ -253,9 +256,12 @@ def test_text_of_what_has_no_limit_or_no_room(population_of, topology_of):
     assert "CAS1: 12 connections at once." in text
     assert "NSPI" not in text_of(make_plan(read_topology("small"), population_of((1, LOADGEN))))
     text = text_of(make_plan(topology_of(ports=7, time_wait_s=30), population_of((1, CACHED))))
+    assert "1 user does not fit: number 1 is refused." in text
     assert "at 3 users." in " ".join(text.split())
     assert "then in TIME_WAIT" in text
     text = text_of(make_plan(topology_of(nspi_sessions_per_user=1), population_of((1, CACHED))))
     assert "First: NSPI sessions a user of GC1, at 0 users." in text
+    text = text_of(make_plan(topology_of(ports=12), population_of((1, CACHED))))
+    assert "1 user fits.\nFirst: ports of CAS1, at 1 users." in text
     direct = read_topology("small", ["referral.directory=global-catalog", "limits.ports=100"])
     assert "CAS to GC" in text_of(make_plan(direct, population_of((1, CACHED))))
