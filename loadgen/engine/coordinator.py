@@ -341,8 +341,7 @@ class Coordinator:
             await self._limits.look()
         await self._scrape()
         await self._in_thread(self._tally.take, self._reports)
-        if (census := await self._headcount.now(self._reports)) is not None:
-            self._tally.connections("", census)
+        self._tally.connections("", await self._headcount.now(self._reports))
         self._progress = self._tally.progress
         self._on_progress(self._progress)
         self._look_for_an_end()

@@ -17,7 +17,7 @@ from loadgen.workload.campaign import Population
 BARRIER_S: Final = 2.0
 """How long openings and closings may be withheld while the parties count."""
 COUNTING_SHARE: Final = 0.02
-"""Of the time between the barriers: to count some sockets, the kernel looks at all of them."""
+"""Of the time between the barriers: to count some sockets, the kernel looks at all of them. Clients know."""
 
 
 class Headcount:
@@ -54,11 +54,13 @@ class Headcount:
         finally:
             await self._links.call(worker.thaw)
 
-    async def now(self, reports: Sequence[ShardReport]) -> Census | None:
-        """Counts once, while work goes on, so the parties need not agree; None if that is too often."""
+    async def now(self, reports: Sequence[ShardReport]) -> Census:
+        """Counts once, while work goes on, so the parties need not agree.
+
+        The clients always count; the others are left out while they rest from what their last count took.
+        """
         started = self._clock()
-        if started < self._rested_at:
-            return None
+        others = self._counters if started >= self._rested_at else {}
         gauges = [report.snapshot.gauges for report in reports]
         virtual = sum(sum(each.virtual_connections.values()) for each in gauges)
         direct = sum(each.direct_connections for each in gauges)
@@ -67,9 +69,10 @@ class Headcount:
             return client_count(virtual, direct)
 
         expected = self._expected([state for report in reports for state in report.states])
-        census = await count_until_equal(expected, {"client": clients, **self._counters}, 0.0)
-        ended = self._clock()
-        self._rested_at = ended + (ended - started) / COUNTING_SHARE
+        census = await count_until_equal(expected, {"client": clients, **others}, 0.0)
+        if others:
+            ended = self._clock()
+            self._rested_at = ended + (ended - started) / COUNTING_SHARE
         return census
 
     async def _clients(self) -> ConnectionCount:

@@ -94,8 +94,9 @@ class Recent:
         self._events.append(Happening(time_s, event.kind, event.text))
 
     def counted(self, census: Census) -> None:
-        """Takes a count of connections in."""
-        self._census = census
+        """Takes a count of connections in, unless the last one was by more parties."""
+        if self._census is None or census.counts.keys() >= self._census.counts.keys():
+            self._census = census
 
     @property
     def events(self) -> tuple[Happening, ...]:
@@ -104,7 +105,7 @@ class Recent:
 
     @property
     def census(self) -> Census | None:
-        """The last count of connections."""
+        """The last count of connections by all parties."""
         return self._census
 
     @property

@@ -154,6 +154,19 @@ def test_an_interval_may_break_a_threshold_and_only_the_measured_ones_count(tall
     assert tally.broken_threshold().startswith("operations.send_message.response_ms.p99 < 500 does not hold")
 
 
+def test_who_watches_sees_counts_that_belong_together(tally):
+    """While the kernel rests the clients count alone."""
+
+    def census(count, *parties):
+        return Census({"client_to_cas": count}, {party: {"client_to_cas": count} for party in parties})
+
+    shown = []
+    for count, *parties in ((2, "client"), (4, "client", "kernel"), (6, "client"), (8, "client", "kernel")):
+        tally.connections("", census(count, *parties))
+        shown.append(tally.progress.columns["client_to_cas"])
+    assert shown == [(2, 2), (4, 4), (4, 4), (8, 8)]
+
+
 def test_barriers_are_in_the_summary_and_other_counts_are_not(tally, clock):
     tally.enter(MEASURE, 10.0)
     tally.connections("", Census({"client_to_cas": 4}))
