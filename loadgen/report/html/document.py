@@ -127,8 +127,10 @@ class Report:
         yield self._page.chart(
             "course-of-run",
             "Users, TCP connections of clients, and events",
-            "Counts should lie on the line of what was expected; what pulls them off it stands below as an "
-            "event at the same time. Dotted lines begin a phase.",
+            "Expected are the connections of users who are logged on: counts lie on that line while users "
+            "stay, and above it while some are still logging on (in the ramp, or coming back). What else "
+            "pulls them off stands below as an event at the same time. A line is interrupted where nobody "
+            "counted for long. Dotted lines begin a phase.",
             {"": figure},
         )
         if self._summary.outages:

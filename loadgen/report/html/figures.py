@@ -28,6 +28,13 @@ _COLOURS: Final = {
     **dict.fromkeys(("failure", "log_on_failed", "connection_lost", "worker_lost", "bug"), "@bad"),
 }
 """Of events; all others are warnings."""
+_COUNTS: Final = {
+    "expected": ("expected", "@muted", "solid"),
+    "client": ("counted by clients", "@users", "dashdot"),
+    "mock": ("counted by mock", "@service", "dot"),
+    "kernel": ("counted by kernel", "@response", "dash"),
+}
+"""Lines of connections: name, colour and dash, each over those before it."""
 _LONGEST_TEXT: Final = 120
 _SHARE_PER_LETTER: Final = 0.009
 """Of a chart's width, on a wide screen."""
@@ -46,11 +53,10 @@ def course_of_run(
         _level("users planned", planned, series.gauges["users_logged_on"]),
     ]
     counted = [
-        _line(f"counted by {party}", series.connections[party], colour, dash=dash, axis="2")
-        for party, colour, dash in (("mock", "@service", "dot"), ("kernel", "@response", "dash"))
+        _pieces(name, series.connections[party], colour, dash)
+        for party, (name, colour, dash) in _COUNTS.items()
         if party in series.connections
     ]
-    expected = _line("expected", series.connections.get("expected", []), "@muted", axis="2")
     lanes = list(_lanes(series.marks, step_s))
     tall = 0.09 * max(1, min(len(lanes), 4)) if lanes else 0.0
     middle = (1 - tall) / 2
@@ -66,7 +72,7 @@ def course_of_run(
     }
     if lanes:
         layout["yaxis3"] = {"domain": [0, tall], "type": "category", "autorange": "reversed", "ticks": ""}
-    return {"data": [*users, expected, *counted, *lanes], "layout": layout}
+    return {"data": [*users, *counted, *lanes], "layout": layout}
 
 
 def percentiles(response: Times, service: Times | None) -> Figure:
@@ -313,6 +319,16 @@ def _line(
         "line": {"color": colour, "dash": dash, "width": 2, "shape": shape},
         "hovertemplate": "%{y:,.4~r}",
     }
+
+
+def _pieces(name: str, pieces: Sequence[Points], colour: str, dash: str) -> Figure:
+    """A line of connections with gaps; a piece of one point shows as a dot."""
+    line = _line(name, [], colour, dash=dash, axis="2")
+    for piece in pieces:
+        before = [None] if line["x"] else []
+        line["x"] += [*before, *(_round(at) for at, _ in piece)]
+        line["y"] += [*before, *(_round(value) for _, value in piece)]
+    return line | ({"mode": "lines+markers", "marker": {"size": 3}} if len(pieces) > 1 else {})
 
 
 def _level(name: str, value: float, points: Points, axis: str = "") -> Figure:

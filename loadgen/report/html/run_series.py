@@ -3,7 +3,9 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +15,9 @@ from loadgen.measure.sample import OPERATIONS
 MOST_POINTS: Final = 800
 """Of one line of a chart."""
 _OPENED_BY_CLIENTS: Final = ("client_to_cas", "client_to_servers")
+_GAP_S: Final = 5.0
+_GAP_STEPS: Final = 3.0
+"""A line of counts is interrupted where the next one is so much later, and so many usual steps later."""
 _GAUGES: Final = ("users_logged_on", "unfinished", "busy", "lag_p99_ms")
 _COUNTS: Final = ("done", "failed", "skipped")
 
@@ -37,8 +42,8 @@ class RunSeries(msgspec.Struct):
     """The course of a run; lines are points of (seconds since the start, value)."""
 
     gauges: dict[str, Points]
-    connections: dict[str, Points]
-    """Of clients: ``expected``, and what each party counted."""
+    connections: dict[str, list[Points]]
+    """Of clients: ``expected``, and what each party counted; in pieces, where it did not count for long."""
     operations: dict[str, dict[str, dict[int, float]]]
     """Operation, then ``done``, ``failed`` or ``skipped``: how many a second in each step of time."""
     marks: dict[str, Marks]
@@ -94,7 +99,16 @@ def _timeseries(
     return {name: thinned(points) for name, points in gauges.items()}, operations
 
 
-def _connections(path: Path) -> dict[str, Points]:
+def in_pieces(points: Points) -> list[Points]:
+    """Cut where nobody counted for much longer than usual, and thinned."""
+    steps = [later - at for (at, _), (later, _) in pairwise(points)]
+    longest_s = max(_GAP_S, _GAP_STEPS * median(steps)) if steps else 0.0
+    cuts = [place for place, step_s in enumerate(steps, 1) if step_s > longest_s]
+    pieces = [points[start:end] for start, end in pairwise((0, *cuts, len(points)))]
+    return [thinned(piece, max(2, MOST_POINTS * len(piece) // len(points))) for piece in pieces]
+
+
+def _connections(path: Path) -> dict[str, list[Points]]:
     lines: dict[str, dict[float, float]] = {}
     for row in _rows(path):
         if row.get("column") not in _OPENED_BY_CLIENTS:
@@ -103,7 +117,7 @@ def _connections(path: Path) -> dict[str, Points]:
             if row.get(party):
                 at_s, line = _number(row["time_s"]), lines.setdefault(party, {})
                 line[at_s] = line.get(at_s, 0.0) + _number(row[party])
-    return {party: thinned(list(line.items())) for party, line in lines.items()}
+    return {party: in_pieces(list(line.items())) for party, line in lines.items()}
 
 
 def _events(path: Path, step_s: float) -> tuple[dict[str, Marks], dict[tuple[str, str], FailureTimes]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from loadgen.measure.sparse import SparseHistogram
 from loadgen.report.html import figures, latency_series, run_series
 from loadgen.report.html.latency_series import curve, row_ms, row_of, step_for
-from loadgen.report.html.run_series import thinned
+from loadgen.report.html.run_series import in_pieces, thinned
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=3000), st.integers(2, 400))
@@ -85,7 +85,34 @@ def test_connections_of_clients_are_those_to_a_cas_and_those_past_it(tmp_path):
         "5.0,client_to_cas,12,12,12,11\n5.0,client_to_servers,9,9,,8\n5.0,store,7,,7,7\n"
     )
     lines = run_series.read(tmp_path, 2.0).connections
-    assert lines == {"expected": [(5, 21)], "client": [(5, 21)], "kernel": [(5, 12)], "mock": [(5, 19)]}
+    assert lines == {
+        "expected": [[(5, 21)]],
+        "client": [[(5, 21)]],
+        "kernel": [[(5, 12)]],
+        "mock": [[(5, 19)]],
+    }
+
+
+def test_a_line_is_interrupted_where_a_party_rested_for_long(tmp_path):
+    """A slow count lets the kernel rest; two seconds instead of one are no gap."""
+    kernel = {0: 8, 1: 8, 3: 8, 4: 0, 46: 4, 90: 8}
+    rows = [f"{at}.0,client_to_cas,8,8,{kernel.get(at, '')}," for at in range(91)]
+    (tmp_path / "connections.csv").write_text(
+        "\n".join(["time_s,column,expected,client,kernel,mock", *rows, ""])
+    )
+    series = run_series.read(tmp_path, 2.0)
+    assert series.connections["kernel"] == [[(0, 8), (1, 8), (3, 8), (4, 0)], [(46, 4)], [(90, 8)]]
+    assert [len(piece) for piece in series.connections["client"]] == [91]
+    lines = {line["name"]: line for line in figures.course_of_run(series, [], 4, 2.0, 91.0)["data"]}
+    assert lines["counted by kernel"]["x"] == [0, 1, 3, 4, None, 46, None, 90]
+    assert lines["counted by kernel"]["y"] == [8, 8, 8, 0, None, 4, None, 8]
+    assert "markers" in lines["counted by kernel"]["mode"]
+    assert lines["counted by clients"]["mode"] == "lines"
+
+
+def test_counts_that_are_always_seldom_are_no_gaps():
+    points = [(40.0 * count, 8.0) for count in range(20)]
+    assert in_pieces(points) == [points]
 
 
 @pytest.mark.parametrize(
