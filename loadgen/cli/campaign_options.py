@@ -29,7 +29,7 @@ _KEYS: Final[Mapping[str, tuple[str, str]]] = {
     "day": ("TIME", "Length of the simulated day."),
     "speed": ("NUMBER", "How many times faster than real time the day runs."),
     "ramp": ("TIME", "Time in which all users log on."),
-    "startup-hold": ("TIME", "How long a user holds the connections that only starting needs."),
+    "startup-hold": ("TIME", "How long a user holds the connections that only starting needs, at least."),
     "hold": ("TIME", "How long to hold idle connections after the measured phase."),
     "seed": ("INTEGER", "Seed of the schedule."),
     "workers": ("INTEGER", "Worker processes; default: as many as the machine and the users call for."),
