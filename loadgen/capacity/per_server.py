@@ -84,8 +84,15 @@ class Addresses(Struct, frozen=True):
     """How many source addresses a client access server needs for its connections to servers behind."""
 
     server: str
+    source_addresses: int
+    """It has so many."""
     connections: int
+    ports: int | None
+    """Of one address as the topology limits them; None if without end."""
+    by_limit: int | None
+    """By division by these."""
     by_division: int
+    """By 60,000, the ports of an address with port scalability."""
     by_kb951764: int
     """By Microsoft's formula: HTTP connections / 60,000 x 2, rounded up."""
 
@@ -112,11 +119,19 @@ def connection_pairs(topology: Topology, groups: tuple[UserGroup, ...], counts: 
     return {column: Pair(steady[column], startup[column]) for column in steady}
 
 
-def addresses(server: ServerPlan, *, startup: bool) -> Addresses:
+def addresses(topology: Topology, server: ServerPlan, *, startup: bool) -> Addresses:
     """The source addresses that a client access server needs, by division and by KB951764."""
     connections = _at(server.connections["cas_total"], startup=startup)
-    ports = KB951764_PORTS
-    return Addresses(server.name, connections, -(-connections // ports), -(-2 * connections // ports))
+    ports = topology.limits.port_budget or None
+    return Addresses(
+        server=server.name,
+        source_addresses=server.source_addresses,
+        connections=connections,
+        ports=ports,
+        by_limit=-(-connections // ports) if ports else None,
+        by_division=-(-connections // KB951764_PORTS),
+        by_kb951764=-(-2 * connections // KB951764_PORTS),
+    )
 
 
 def reconnect(topology: Topology, server: ServerPlan, spread_s: float, *, startup: bool) -> Reconnect:
@@ -153,7 +168,11 @@ def _server_plan(
     return ServerPlan(
         name=server.name,
         role=role,
-        users=sum(shares),
+        users=sum(
+            count
+            for group, count in users
+            if group.client.transport == "http" or role not in ("reverse_proxy", "client_access")
+        ),
         source_addresses=server.sources,
         connections={column: columns[column] for column in COLUMNS_OF_ROLE[role]},
         uses=uses,

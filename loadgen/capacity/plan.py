@@ -29,6 +29,7 @@ from loadgen.client.client_type import (
     DirectoryWork,
     PublicFolderWork,
     StartupCounts,
+    Transport,
 )
 from loadgen.workload.campaign import Population
 from loadgen.workload.connection_model import (
@@ -53,6 +54,8 @@ class UserCost(Struct, frozen=True):
 
     client: str
     users: int
+    transport: Transport
+    """By ``tcp``, users are inside the firewall and go past the CAS: nothing of it is theirs."""
     virtual_connections: Pair
     connections: Pair
     memory_kb: Pair
@@ -132,7 +135,7 @@ def make_plan(
         servers=servers,
         ceilings=found,
         as_loadgen=_loadgens_view(topology, population, found),
-        addresses=tuple(addresses(server, startup=startup) for server in proxies),
+        addresses=tuple(addresses(topology, server, startup=startup) for server in proxies),
         reconnect=tuple(reconnect(topology, server, spread_s, startup=startup) for server in proxies),
         traffic=tuple(Traffic.of(row, groups, day_s) for row in TRAFFIC),
         rpc_per_s=round(sum(server.rpc_per_s for server in servers), 2),
@@ -190,6 +193,7 @@ def _cost(topology: Topology, client: ClientType, users: int) -> UserCost:
     return UserCost(
         client=client.name,
         users=users,
+        transport=client.transport,
         virtual_connections=Pair(*counts),
         connections=Pair(*(per_vc * count for count in counts)),
         memory_kb=Pair(*(round(limits.memory_per_connection_kb * count) for count in proxied)),

@@ -9,10 +9,11 @@ from rich.text import Text
 
 from loadgen.capacity.ceilings import Ceiling
 from loadgen.capacity.needed import Needed
-from loadgen.capacity.per_server import KB951764_PORTS
+from loadgen.capacity.per_server import KB951764_PORTS, Reconnect
 from loadgen.capacity.plan import Plan, UserCost, first_limit
 from loadgen.report.layout import NO_FIGURE, output_console, plain, table, titled
 from loadgen.report.text import COLUMN_TITLES, SELDOM
+from loadgen.workload import library
 
 WIDTH: Final = 80
 
@@ -26,6 +27,7 @@ _LIMIT_TITLES: Final = {
     "front_end_contexts": "front-end contexts",
     "nonpaged_pool": "non-paged pool (TCP)",
 }
+_WHEN: Final = {"steady": "steady", "startup": "at start-up"}
 _ROLE_TITLES: Final = {
     "reverse_proxy": "reverse proxy",
     "client_access": "client access",
@@ -56,7 +58,7 @@ def screen(plan: Plan) -> ConsoleRenderable:
         ),
         titled("Source addresses of client access servers", *_addresses(plan)),
         titled("All users come back at once, or nearly", *_reconnect(plan)),
-        titled("Work, per second", _work(plan)),
+        titled("Work, per second, and in all for everybody to log on once", _work(plan)),
         titled("Bytes, if all were clients of one row of the white paper's table", _traffic(plan)),
     ]
     if plan.needed is not None:
@@ -103,24 +105,42 @@ def _share(number: int, of: int | None) -> str:
 
 
 def _cost(cost: UserCost) -> ConsoleRenderable:
-    lines = [
-        f"{cost.client}: {cost.connections.steady} TCP connections at the CAS, {cost.connections.startup} "
-        f"at start-up; {cost.memory_kb.steady} KB of its memory, {cost.memory_kb.startup} at start-up."
-    ]
+    proxied = cost.transport == "http"
+    lines = [_proxied(cost) if proxied else _inside(cost)]
     if cost.per_address:
-        fits = ", ".join(f"{count:,} {name}" for name, count in cost.per_address.items())
-        lines.append(f"  A source address of the CAS carries {fits}.")
+        per_address = cost.per_address.items()
+        fits = ", ".join(f"{count:,} {_WHEN.get(name, 'at ' + name)}" for name, count in per_address)
+        lines.append(f"  A source address of the CAS carries so many users: {fits}.")
     if cost.per_dsproxy_address is not None:
-        lines.append(f"  One of DSProxy carries {cost.per_dsproxy_address:,}.")
+        lines.append(f"  A source address of DSProxy carries {cost.per_dsproxy_address:,} users.")
     if cost.per_store is not None:
         both = cost.per_store_with_public_folders
         lines.append(
-            f"  Handles of one store: {cost.per_store:,}, or {_figure(both)} with public folders in it."
+            f"  The handles of one store carry {cost.per_store:,} users, or {_figure(both)} with public "
+            "folders in it."
         )
-    lines.append(
-        f"  {cost.users:,} users take {cost.users * cost.memory_kb.steady / 1e6:,.2f} GB of memory on CAS."
-    )
+    if proxied:
+        memory_gb = cost.users * cost.memory_kb.steady / 1e6
+        lines.append(f"  {cost.users:,} users take {memory_gb:,.2f} GB of memory on CAS.")
     return Group(*map(plain, lines))
+
+
+def _proxied(cost: UserCost) -> str:
+    return (
+        f"{cost.client}: {cost.connections.steady} TCP connections at the CAS, {cost.connections.startup} "
+        f"at start-up; {cost.memory_kb.steady} KB of its memory, {cost.memory_kb.startup} at start-up."
+    )
+
+
+def _inside(cost: UserCost) -> str:
+    text = (
+        f"{cost.client} is inside the firewall: {cost.connections.steady} TCP connections straight to the "
+        f"servers, {cost.connections.startup} at start-up, none through the CAS."
+    )
+    anywhere = f"{cost.client}-anywhere"
+    if anywhere in library.built_in_names("client"):
+        text += f" Over Outlook Anywhere it is {anywhere}."
+    return text
 
 
 def _ceilings(plan: Plan) -> Table:
@@ -155,24 +175,47 @@ def _named(ceiling: Ceiling) -> str:
 
 def _addresses(plan: Plan) -> Iterator[ConsoleRenderable]:
     for each in plan.addresses:
+        if not each.connections:
+            yield plain(f"{each.server}: no connections to servers behind it.")
+            continue
+        has = f"{each.source_addresses:,} {'address' if each.source_addresses == 1 else 'addresses'}"
+        need = f" and needs {each.by_limit:,} with {each.ports:,} ports each" if each.ports else ""
         yield plain(
-            f"{each.server}: {each.connections:,} connections need {each.by_division} of {KB951764_PORTS:,} "
-            f"ports by division, {each.by_kb951764} by KB951764's formula."
+            f"{each.server} has {has}{need} for {each.connections:,} connections. With port scalability "
+            f"({KB951764_PORTS:,}) it is {each.by_division:,} by division, {each.by_kb951764:,} by "
+            "KB951764's formula."
         )
 
 
 def _reconnect(plan: Plan) -> Iterator[ConsoleRenderable]:
     for each in plan.reconnect:
+        if not each.connections:
+            yield plain(f"{each.server}: nobody comes through it.")
+            continue
         when = f"within {each.spread_s:g} s: {each.per_s:,.0f}/s" if each.spread_s else "at once"
-        text = f"{each.server}: {each.connections:,} connections {when}"
-        if each.queue_of:
-            text += f", {each.connections / each.queue_of:,.3g} times the request queue of {each.queue_of:,}"
-            text += f"; at most {each.queue_peak:,} wait, {each.refused:,} are refused"
-        yield plain(f"{text}. Ports with those in TIME_WAIT: {each.ports_with_time_wait:,}.")
+        yield plain(
+            f"{each.server}: {each.connections:,} connections {when}{_queued(each)}. "
+            f"Ports with those in TIME_WAIT: {each.ports_with_time_wait:,}."
+        )
+
+
+def _queued(back: Reconnect) -> str:
+    if not back.queue_of:
+        return ""
+    if back.queue_peak:
+        return (
+            f"; {back.queue_peak:,} have to wait, the request queue has room for {back.queue_of:,}: "
+            f"{f'{back.refused:,} are' if back.refused else 'none is'} refused"
+        )
+    times = f"{back.connections / back.queue_of:,.1f}".removesuffix(".0")
+    return (
+        f", so that none has to wait. At once they are {times} times what the request queue of "
+        f"{back.queue_of:,} has room for"
+    )
 
 
 def _work(plan: Plan) -> Table:
-    found = table("users", "pings", "RPC", "RPC to log on", texts=("server", "role"))
+    found = table("users", "pings/s", "RPC/s", "RPC to log on, in all", texts=("server", "role"))
     for each in plan.servers:
         calls = f"{each.rpc_per_s:,.1f}" if each.rpc_per_s else NO_FIGURE
         pings = f"{each.pings_per_s:,.1f}" if each.pings_per_s else NO_FIGURE

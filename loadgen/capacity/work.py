@@ -90,7 +90,9 @@ def ping_interval_s(topology: Topology) -> float:
 
 
 def pings_per_s(client: ClientType, topology: Topology) -> float:
-    """Of one idle user: each virtual connection pings. Calls take the place of pings."""
+    """Of one idle user: each virtual connection pings. Calls take the place of pings; TCP alone has none."""
+    if client.transport == "tcp":
+        return 0.0
     return sum(virtual_connections(client, starting=False).values()) / ping_interval_s(topology)
 
 

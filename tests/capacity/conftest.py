@@ -12,6 +12,7 @@ from loadgen.workload.topology import Topology, read_topology
 
 CACHED = "outlook2007-cached-anywhere"
 ONLINE = "outlook2007-online-anywhere"
+INSIDE = "outlook2007-cached"
 LOADGEN = "loadgen-2007-online"
 
 PopulationOf = Callable[..., Population]

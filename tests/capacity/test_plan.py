@@ -21,7 +21,7 @@ from loadgen.workload.connection_model import as_loadgen
 from loadgen.workload.profile import MessageProfile
 from loadgen.workload.topology import read_topology
 
-from .conftest import CACHED, LOADGEN, ONLINE
+from .conftest import CACHED, INSIDE, LOADGEN, ONLINE
 
 WHITE_PAPER = read_topology("white-paper")
 TYPES = {name: library.read("client", name, ClientType) for name in (CACHED, ONLINE, LOADGEN)}
@@ -138,6 +138,27 @@ def test_source_addresses_by_both_formulas(
         by_division,
         by_kb951764,
     )
+    assert (found.source_addresses, found.ports, found.by_limit) == (1, 65_535, by_division)
+
+
+def test_source_addresses_by_the_ports_that_there_are(topology_of, population_of):
+    population = population_of((500, CACHED))
+    [found] = make_plan(topology_of(ports="server-2003", sources={"client_access": 3}), population).addresses
+    assert (found.source_addresses, found.ports, found.by_limit, found.by_division) == (3, 3_976, 2, 1)
+    [found] = make_plan(topology_of(), population).addresses
+    assert (found.ports, found.by_limit) == (None, None)
+
+
+def test_users_inside_the_firewall_take_nothing_of_the_client_access_server(population_of):
+    plan = make_plan(WHITE_PAPER, population_of((30, INSIDE), (20, CACHED)))
+    assert (server(plan, "CAS1").users, server(plan, "MBX1").users) == (20, 50)
+    assert plan.pings_per_s == pytest.approx(20 * 4 / 60, abs=0.01)
+    text = " ".join(text_of(make_plan(WHITE_PAPER, population_of((30, INSIDE)))).split())
+    assert f"{INSIDE} is inside the firewall: 4 TCP connections straight to the servers, 6 at" in text
+    assert f"Over Outlook Anywhere it is {CACHED}." in text
+    assert "CAS1: no connections to servers behind it." in text
+    assert "CAS1: nobody comes through it." in text
+    assert "GB of memory" not in text
 
 
 @pytest.mark.parametrize(
@@ -231,6 +252,24 @@ def test_loadgens_clients_keep_the_population(population_of):
     assert make_plan(WHITE_PAPER, seen).connections["cas_total"] == Pair(10, 10)
 
 
+@pytest.mark.parametrize(
+    ("spread_s", "limits", "told"),
+    [
+        (90, {}, "12,000 connections within 90 s: 133/s."),
+        (90, {"request_queue": 5_000}, "/s, so that none has to wait. At once they are 2.4 times what the"),
+        (
+            0,
+            {"request_queue": 5_000},
+            "at once; 12,000 have to wait, the request queue has room for 5,000: 7,000",
+        ),
+        (0, {"request_queue": 50_000}, "the request queue has room for 50,000: none is refused."),
+    ],
+)
+def test_text_of_who_comes_back(topology_of, population_of, spread_s, limits, told):
+    plan = make_plan(topology_of(**limits), population_of((1_000, CACHED)), spread_s=spread_s)
+    assert told in " ".join(text_of(plan).split())
+
+
 def text_of(plan):
     console = Console(file=io.StringIO(), width=200)
     plan_text.show(plan, console)
@@ -246,6 +285,10 @@ def test_text_says_what_json_says(population_of):
     assert "80,000  122.1   120,000  183.1  65,535  over" in text
     assert "over" not in text_of(make_plan(WHITE_PAPER, population_of((8_000, CACHED)), startup=False))
     assert "2.44 GB" in text
+    assert "8,191 steady, 6,553 at +25 %, 5,461 at +50 %, 5,461 at start-up." in " ".join(text.split())
+    assert "CAS1 has 1 address and needs 2 with 65,535 ports each for 80,000 connections." in " ".join(
+        text.split()
+    )
     assert "Smallest numbers for 20,000 users" in text
     assert msgspec.json.decode(msgspec.json.encode(plan))["ceilings"][0]["users"] == 8_191
 
