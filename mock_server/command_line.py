@@ -2,6 +2,7 @@
 
 import asyncio
 from errno import ENOSPC
+from typing import Final
 
 import click
 import msgspec
@@ -23,6 +24,7 @@ TOPOLOGY is one of {", ".join(built_in_names())} or a .toml file.
 Example:
   python -m mock_server small --users 20 --set http.framing=chunked
 """
+_ELSEWHERE: Final = "if another mock runs, --base-address 127.0.40.0 moves all addresses of this one"
 
 
 @click.command(name="mock_server", help=_HELP)
@@ -61,7 +63,12 @@ def command(
     if verbose:
         click.echo(f"starting the mock organisation: {chosen.processes} processes", err=True)
     with with_certificate(chosen) as certified:
-        asyncio.run(_serve(certified, source, as_json=as_json))
+        try:
+            asyncio.run(_serve(certified, source, as_json=as_json))
+        except CannotListen as error:
+            if base_address is not None or "in use" not in str(error):
+                raise
+            raise CannotListen(f"{error}; {_ELSEWHERE}") from None
 
 
 def main() -> int:
@@ -106,8 +113,9 @@ def _text(topology: Topology, organisation: Organisation) -> str:
         ports = ", ".join(f"{service} {port}" for service, port in server.ports.items())
         lines.append(f"  {name:8} {server.address}: {ports}")
     lines += [
-        f"  Counters {organisation.counters_url}/counters and /metrics",
+        f"  counters_url {organisation.counters_url} (there: /counters, /metrics)",
         f"  Log on as {first}@{accounts.domain} with the password {accounts.password}",
+        f"  Try it with: loadgen check mock={organisation.counters_url}",
         "Interrupt to stop.",
     ]
     return "\n".join(lines)

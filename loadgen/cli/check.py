@@ -72,7 +72,7 @@ def check(
     as_json: bool,
     **options: object,
 ) -> None:
-    """Check TARGET with one user: mock, mock=URL, or https://HOST[:PORT] of a real RPC proxy.
+    """Check TARGET with one user: mock, mock=URL, or https://HOST[:PORT] (http:// too) of a real RPC proxy.
 
     Each step is timed; the first failure is explained. Exit codes: 0 all passed; 3 a step failed; 2 wrong
     usage.

@@ -95,7 +95,7 @@ async def open_target(
         raise ProfileError(
             f"option: target: {text!r} is not known; allowed: mock (started for this run), "
             "mock=http://ADDRESS:PORT (the counters_url of a running 'loadgen mock'), or "
-            "https://HOST[:PORT] (a real RPC proxy)"
+            "https://HOST[:PORT] (a real RPC proxy; http:// without TLS)"
         )
     if separator:
         _warn_of_servers(campaign, url, say)
@@ -236,7 +236,10 @@ async def _ask(url: str, users: int) -> Organisation:
     except (aiohttp.ClientError, TimeoutError) as error:
         raise TransportError(f"{address}: {why(error)}; is the mock running?") from None
     if status != 200:
-        raise TransportError(f"{address} answered {status}; give the counters_url of a running mock")
+        raise TransportError(
+            f"{address} answered {status}; give the counters_url that the running 'loadgen mock' printed, "
+            "nothing added"
+        )
     organisation = Organisation.decode(text, address)
     if organisation.accounts.count < users:
         raise ProfileError(

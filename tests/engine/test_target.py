@@ -234,7 +234,7 @@ async def test_a_running_mock_must_have_enough_accounts(running_mock):
 
 
 async def test_a_page_that_is_not_a_mocks_is_refused(running_mock):
-    with pytest.raises(TransportError, match="answered 404"):
+    with pytest.raises(TransportError, match="answered 404; give the counters_url"):
         async with open_target(f"mock={running_mock}/elsewhere", CAMPAIGN, users(10), print):
             pass
 

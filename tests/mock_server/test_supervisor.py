@@ -226,6 +226,38 @@ def test_errors_are_one_line_and_a_status(monkeypatch, capsys, arguments, status
     assert captured.out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem", "said"),
+    [
+        ([], "address already in use", "address already in use; if another mock runs, --base-address 1"),
+        ([], "cannot assign requested address", "cannot assign requested address\n"),
+        (["--base-address", "127.0.64.0"], "address already in use", "address already in use\n"),
+    ],
+)
+def test_a_second_mock_is_told_of_other_addresses(monkeypatch, capsys, arguments, problem, said):
+    class Taken(Supervisor):
+        async def run(self):
+            raise CannotListen(f"CAS1: {problem}")
+
+    monkeypatch.setattr(command_line, "Supervisor", Taken)
+    monkeypatch.setattr(sys, "argv", ["mock_server", "small", *arguments])
+    assert main() == 3
+    assert capsys.readouterr().err.startswith(f"mock_server: CAS1: {said}")
+
+
+def test_what_is_printed_can_be_checked(monkeypatch, capsys):
+    class Announced(Supervisor):
+        async def run(self):
+            self._announce()
+
+    monkeypatch.setattr(command_line, "Supervisor", Announced)
+    monkeypatch.setattr(sys, "argv", ["mock_server", "small", "--base-address", "127.0.64.0"])
+    assert main() == 0
+    printed = capsys.readouterr().out
+    assert "\n  counters_url http://127.0.64.250:18090 " in printed
+    assert "loadgen check mock=http://127.0.64.250:18090\n" in printed
+
+
 def test_help_has_an_example():
     output = subprocess.run(
         [sys.executable, "-m", "mock_server", "--help"], capture_output=True, check=True, timeout=TIMEOUT_S
