@@ -77,7 +77,7 @@ async def test_processes_of_a_server_have_one_budget(processes):
         answers = [await organisation.open_channel() for _ in range(21)]
         assert [answer for answer in answers if answer != SUCCESS] == [UNAVAILABLE]
         assert answers[-1] == UNAVAILABLE
-        # A client access server lets a channel in once the kernel has connected it, which the store hears later.
+        # A channel is let in once the kernel has connected it to the store, which hears of it later.
         while (counted := await organisation.counters())["connections"]["store"] < 20:
             pass
         assert counted["connections"]["cas_to_stores"] == counted["connections"]["store"] == 20
