@@ -26,6 +26,9 @@ UNKNOWN: Final = "unknown"
 PASSING: Final = frozenset({"request_queue", "worker_recycling"})
 """Limits of which nothing is held, so nothing is released."""
 
+COUNTED_IN_SECONDS: Final = frozenset({"worker_recycling"})
+"""Limits of which a time is in use, not a number of things; their hits are what was cut then."""
+
 _PREFIX: Final = "\\Limit\\"
 _IN_USE, _OF, _HITS = "In Use", "Of", "Hits"
 

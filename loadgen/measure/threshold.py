@@ -11,7 +11,7 @@ import msgspec
 from loadgen.errors import ProfileError
 from loadgen.measure.columns import COLUMNS
 from loadgen.measure.histogram import PERCENTILES
-from loadgen.measure.limits import LIMITS, UNKNOWN
+from loadgen.measure.limits import COUNTED_IN_SECONDS, LIMITS, UNKNOWN
 from loadgen.measure.sample import LAYERS, OK, OPERATIONS, OUTCOMES
 
 Number = int | float
@@ -346,9 +346,11 @@ def _refusals(users: Document, limits: Sequence[Document]) -> list[str]:
 
 
 def describe_limit(hit: Document) -> str:
-    """The server of a limit that was hit, and how far it was used."""
+    """The server of a limit that was hit, and how far it was used; a worker's lifetime, how old it grew."""
     if hit["of"] is None:
         return str(hit["server"])
+    if hit["name"] in COUNTED_IN_SECONDS:
+        return f"{hit['server']} (its worker was {hit['in_use']:,.0f} of {hit['of']:,.0f} s old)"
     return f"{hit['server']} ({hit['in_use']:,.0f} of {hit['of']:,.0f} in use)"
 
 

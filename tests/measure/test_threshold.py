@@ -4,7 +4,16 @@ from typing import Any
 import pytest
 
 from loadgen.errors import ProfileError
-from loadgen.measure.threshold import Bounds, Ending, Judgement, Threshold, judge, parse, parse_all
+from loadgen.measure.threshold import (
+    Bounds,
+    Ending,
+    Judgement,
+    Threshold,
+    describe_limit,
+    judge,
+    parse,
+    parse_all,
+)
 
 COLUMN = {"expected": 8, "client": None, "kernel": 8, "mock": 8}
 LATENCY = {"p50": 1.0, "p90": 2.0, "p95": 3.0, "p99": 4.0, "p999": None, "max": 5.0}
@@ -143,6 +152,14 @@ def refused(**by_limit: int) -> dict[str, Any]:
         {"name": "ports", "server": "CAS2", "in_use": 9.0, "of": 10.0},
     ]
     return document
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("ports", "CAS1 (40 of 60 in use)"), ("worker_recycling", "CAS1 (its worker was 40 of 60 s old)")],
+)
+def test_how_far_a_limit_was_used_is_told_in_its_unit(name, said):
+    assert describe_limit({"name": name, "server": "CAS1", "in_use": 40.0, "of": 60.0}) == said
 
 
 @pytest.mark.parametrize(

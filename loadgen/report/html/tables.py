@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from loadgen.measure.columns import COLUMNS, PARTS
+from loadgen.measure.limits import COUNTED_IN_SECONDS
 from loadgen.measure.outages import Outage
 from loadgen.measure.threshold import ThresholdResult
 from loadgen.report.html.markup import Cell, Markup, Table, cell, element, joined
@@ -173,7 +174,8 @@ def limits(hits: Sequence[LimitHit]) -> Markup:
         "Limits that were hit", ["limit", "server", "first error", "in use", "of", "hits", "users then"], 3
     )
     for hit in hits:
-        in_use, of = (NO_FIGURE if value is None else f"{value:,.0f}" for value in (hit.in_use, hit.of))
+        unit = " s" if hit.name in COUNTED_IN_SECONDS else ""
+        in_use, of = (NO_FIGURE if value is None else f"{value:,.0f}{unit}" for value in (hit.in_use, hit.of))
         hits_then = (
             NO_FIGURE if value is None else f"{value:,}" for value in (hit.hits, hit.users_logged_on)
         )
