@@ -330,6 +330,7 @@ class Tally:
             worst=self._windows.worst(),
             limit_check=self._limit_check,
             paused_s=round(self._time.stood_ns / _NS_PER_S, 3),
+            users_wanted=self._users_wanted,
             ending=ending,
             origin_ns=self._record.started_ns or self._origin_ns,
         )

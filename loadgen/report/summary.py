@@ -63,10 +63,12 @@ class Users(msgspec.Struct, frozen=True, kw_only=True):
     """How many users there were to be, were, could not log on, came back, and went missing.
 
     ``admitted`` are those with all of their steady connections; ``refused_by_limit`` divides ``refused`` by
-    the limit that refused them, ``unknown`` where that can't be said.
+    the limit that refused them, ``unknown`` where that can't be said. ``wanted`` is how many there were to be
+    at the end: others than planned if somebody scaled the run.
     """
 
     planned: int
+    wanted: int
     logged_on_peak: int
     admitted_peak: int
     refused: int
@@ -202,6 +204,7 @@ def summarise(
     worst: Mapping[Threshold, Worst] | None = None,
     limit_check: LimitCheck | None = None,
     paused_s: float = 0.0,
+    users_wanted: int | None = None,
     ending: Ending | None = None,
     origin_ns: int = 0,
 ) -> Summary:
@@ -217,6 +220,7 @@ def summarise(
         stopped_by=ending.stopped if ending is not None else "",
         users=Users(
             planned=population.users,
+            wanted=population.users if users_wanted is None else users_wanted,
             logged_on_peak=totals.users_logged_on_peak,
             admitted_peak=totals.users_admitted_peak,
             refused=totals.users_refused,

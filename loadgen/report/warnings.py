@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from loadgen.measure import threshold
+from loadgen.measure.limits import COUNTED_IN_SECONDS
 from loadgen.workload.campaign import Campaign
 
 _ENOUGH_FOR_P999: Final = 1000
@@ -27,6 +28,12 @@ def of(
             f"Paused for {summary['paused_s']:,.0f} s: the schedule stood, and its rest came so much later. "
             "Traffic of that time counts for nothing."
         )
+    wanted, planned = summary["users"]["wanted"], summary["users"]["planned"]
+    if wanted != planned:
+        yield (
+            f"Scaled to {wanted:,} of {planned:,} users while it ran. "
+            f"Counts at the barriers and figures per user are those of {planned:,}."
+        )
     rare = [name for name, each in summary["operations"].items() if 0 < each["done"] < _ENOUGH_FOR_P999]
     if rare:
         which = ", ".join(rare) if len(rare) <= _NAMED_AT_MOST else f"{len(rare)} operations"
@@ -45,7 +52,8 @@ def of(
     for hit in summary["limits"]:
         users = "user" if hit["users_logged_on"] == 1 else "users"
         met = f"first with {hit['users_logged_on']:,} {users} logged on" if hit["first_error"] else ""
-        often = f"{hit['hits']:,} times" if hit["hits"] is not None else ""
+        unit = "channels cut" if hit["name"] in COUNTED_IN_SECONDS else "times"
+        often = f"{hit['hits']:,} {unit}" if hit["hits"] is not None else ""
         parts = ", ".join(filter(None, (often, met, hit["first_error"])))
         of = f" of {where}" if (where := threshold.describe_limit(hit)) else ""
         yield f"Limit {hit['name']}{of} was hit: {parts}. See docs/limits.md for what helps."

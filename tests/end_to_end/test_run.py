@@ -109,6 +109,7 @@ def test_the_summary_has_what_scripts_hold_on_to(smoke):
     assert (summary["verdict"], summary["reasons"]) == ("PASS", [])
     users = {
         "planned": 10,
+        "wanted": 10,
         "logged_on_peak": 10,
         "admitted_peak": 10,
         "refused": 0,

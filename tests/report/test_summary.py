@@ -248,6 +248,13 @@ def test_a_good_run_warns_of_small_samples_alone():
     )
 
 
+def test_a_run_that_was_scaled_says_so():
+    campaign, population = quickstart()
+    summary = summarise(campaign, population, measured(), measured_s=45.0, users_wanted=5)
+    assert summary.users.wanted == 5
+    assert summary.warnings[0].startswith(f"Scaled to 5 of {population.users:,} users while it ran.")
+
+
 def test_few_small_samples_are_named():
     campaign, population = quickstart()
     totals = Totals()
