@@ -91,9 +91,16 @@ class _Checkup:
             mailbox=self._account.smtp,
             client=self._client.name,
             passed=not any(step.outcome == "failed" for step in steps),
+            password_tried=self._sight.authorization_sent or self._bound_securely,
             steps=steps,
             seen=seen,
         )
+
+    @property
+    def _bound_securely(self) -> bool:
+        binds = (step for step in self._journal.steps if step.name.startswith("bind_"))
+        secured = self._subject.options.rpc_security != "none"
+        return secured and any(step.outcome != "skipped" for step in binds)
 
     async def take(self) -> None:
         """All steps, the ones that the network allows."""

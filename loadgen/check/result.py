@@ -107,6 +107,8 @@ class Result(Struct, frozen=True, kw_only=True):
     client: str
     """The client type."""
     passed: bool
+    password_tried: bool
+    """Whether anybody was shown the password, or what stands for it (a hash, a ticket)."""
     steps: tuple[Step, ...]
     seen: Seen
 

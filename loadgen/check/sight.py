@@ -8,6 +8,7 @@ from loadgen.client.transport.tap import Tapped
 from loadgen.trace.record import Record
 
 _TELLING: Final = re.compile(r"(?i)(server|via|persistent-auth|x-[\w-]+): *(.*)")
+_AUTHORIZATION: Final = re.compile(r"(?i)authorization:")
 _TIMEOUT: Final = re.compile(r"ConnectionTimeout (\d+)")
 _WINDOW: Final = re.compile(r"ReceiveWindowSize (\d+)")
 _MOST_HEADERS: Final = 20
@@ -20,6 +21,8 @@ class Sight:
         self.server_version = ""
         self.dialect = self.dialect_reason = self.dialect_suggested = ""
         self.schemes_offered: tuple[str, ...] = ()
+        self.authorization_sent = False
+        """Whether a web server was told who the user is."""
         self._headers: dict[str, None] = {}
         self._scheme = self._scheme_used = self._framing = ""
         self._timeout_ms = self._window = 0
@@ -27,6 +30,8 @@ class Sight:
 
     def listen(self, tapped: Tapped, by_client: bool, record: Record) -> None:
         """One record of the trace."""
+        if record.kind == "HTTP" and by_client:
+            self.authorization_sent |= any(map(_AUTHORIZATION.match, record.lines))
         if record.kind == "HTTP" and tapped.channel != "HTTP":
             if by_client:
                 self._on_request(record)

@@ -17,6 +17,11 @@ _MARKS: Final = {
     "skipped": Text("-", style="dim"),
 }
 
+_UNTRIED: Final = (
+    "The password was not tried: nobody asked who the user is. Over TCP give --rpc-security, over HTTP "
+    "another --auth than anonymous."
+)
+
 
 def show(result: Result, console: Console) -> None:
     """Prints it all; ``console`` says how wide."""
@@ -38,6 +43,8 @@ def show(result: Result, console: Console) -> None:
     failure = result.first_failure
     if failure is None:
         console.print(Text("All steps passed.", style="green"))
+        if not result.password_tried:
+            console.print(Text(_UNTRIED, style="yellow"), width=WIDTH)
         return
     console.print()
     console.print(Text(f"First failure, {STEPS[failure.name]}:"))

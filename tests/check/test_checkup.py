@@ -12,10 +12,10 @@ from loadgen.check.result import steps_of
 from loadgen.check.services import WrongServer
 from loadgen.client.tls_settings import TlsSettings
 from loadgen.client.transport import ConnectionOptions
-from loadgen.errors import ProfileError
+from loadgen.errors import ProfileError, RpcFault
 from loadgen.trace.tracer import Tracer
 from loadgen.wire.http import rpc_error_head
-from tests.check.scripted_server import ADDRESS, failures, first, saying, serving, subject, take
+from tests.check.scripted_server import ADDRESS, client_type, failures, first, saying, serving, subject, take
 from tests.client.certificates import DAY, NOW, Authority, server_side
 
 BASIC = ConnectionOptions(auth=("basic",))
@@ -107,6 +107,27 @@ async def test_schemes_are_told_and_an_account_is_not_locked():
     assert sum(b"RPC_OUT_DATA" in head and b"Authorization" in head for head in heads) <= 1
     other = await take(serve, options=ConnectionOptions(auth=("negotiate",)))
     assert failures(other) == {"http": "scheme_not_offered"}
+
+
+@pytest.mark.parametrize(("auth", "tried"), [(("anonymous",), False), (("basic",), True)])
+async def test_whether_the_password_was_shown_to_anybody(auth, tried):
+    result = await take(saying(rpc_error_head(0x6BA)), options=ConnectionOptions(auth=auth))
+    assert result.password_tried == tried
+
+
+@pytest.mark.parametrize(
+    ("rpc_security", "outcome", "tried"),
+    [("none", "passed", False), ("connect", "passed", True), ("connect", "failed", True)],
+)
+def test_over_tcp_only_a_bind_with_security_shows_it(rpc_security, outcome, tried):
+    client, options = client_type("outlook2007-cached"), ConnectionOptions(rpc_security=rpc_security)
+    taken = checkup._Checkup(subject(80, client=client, options=options), Tracer())
+    assert not taken.result().password_tried
+    if outcome == "passed":
+        taken._journal.passed("bind_store", "", 0.1)
+    else:
+        taken._journal.failed("bind_store", RpcFault(5), 0.1)
+    assert taken.result().password_tried == tried
 
 
 async def test_a_server_that_closes_without_a_word_is_named_once_for_http():
