@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
 
-from loadgen.cli.live_view import LiveView
+from loadgen.cli.live_view import SURE_S, LiveView
 from loadgen.cli.progress import Display
 from loadgen.engine.control import Command, Control
 from loadgen.engine.phases import PAUSE
@@ -19,8 +19,6 @@ from loadgen.engine.phases import PAUSE
 KEYBOARD: Final = "keyboard"
 STEP: Final = 0.1
 """Of the planned users: how many ``+`` and ``-`` bring or send away."""
-SURE_S: Final = 5.0
-"""Within so many seconds ``q`` has to come again: a day's run is not ended by a slip."""
 _MOST_KEYS: Final = 32
 
 
@@ -68,7 +66,7 @@ class Keys:
         now, asked = self._clock(), self._asked_to_stop_at
         self._asked_to_stop_at = now
         if asked is None or now - asked > SURE_S:
-            self._view.note("q again stops the run in good order")
+            self._view.note(f"q again within {SURE_S:g} s stops the run in good order")
         else:
             await self._do(Command("stop"))
 

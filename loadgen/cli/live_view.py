@@ -15,11 +15,13 @@ from loadgen.engine.progress import Happening, Progress
 from loadgen.report.layout import DIFFERS, NO_FIGURE, safe
 from loadgen.report.text import COLUMN_TITLES
 
-KEYS: Final = "p pause  + - users  q stop  ? help"
+SURE_S: Final = 5.0
+"""Within so many seconds ``q`` has to come again: a day's run is not ended by a slip."""
+KEYS: Final = "p pause  + - users  q q stop  ? help"
 HELP: Final = (
     "p      pause: nothing falls due, connections stay; p again goes on",
     "+ -    a tenth of the planned users more or less",
-    "q q    stop in good order: what was measured is judged",
+    f"q q    twice within {SURE_S:g} s: stop in good order, what was measured is judged",
     "?      show or hide this",
     "Ctrl-C interrupt: the run is INVALID, its results are kept",
     "From elsewhere: loadgen control RUN pause|resume|scale N|stop|status",
@@ -174,7 +176,9 @@ def _connections(progress: Progress, width: int) -> Iterator[Text]:
 
 
 def _event(event: Happening, width: int) -> Text:
-    return _cut(f"{clock_time(event.time_s):>7}  {event.kind}: {safe(event.text)}", width, "dim")
+    often = f" ({event.times:,} times)" if event.times > 1 else ""
+    text = f": {safe(event.text)}" if event.text else ""
+    return _cut(f"{clock_time(event.time_s):>7}  {event.kind}{often}{text}", width, "dim")
 
 
 def _counted(count: int | None) -> str:

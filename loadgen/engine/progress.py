@@ -15,6 +15,8 @@ from loadgen.measure.totals import Totals
 RECENT_S: Final = 10.0
 """Over how long the latencies of sending are told, at most, and half of it at least: a user sends seldom."""
 EVENTS_KEPT: Final = 8
+SAME_S: Final = 10.0
+"""Within so many seconds what happens again is told once, and how often: a storm leaves room for the rest."""
 
 
 class ColumnState(NamedTuple):
@@ -30,6 +32,8 @@ class Happening(msgspec.Struct, frozen=True):
     time_s: float
     kind: str
     text: str
+    times: int = 1
+    """How often it has happened; ``time_s`` is when it did so last."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +93,14 @@ class Recent:
             self.happened(event)
 
     def happened(self, event: Event) -> None:
-        """Takes an event in."""
-        time_s = round((event.at_ns - self._origin_ns) / 1e9, 3)
-        self._events.append(Happening(time_s, event.kind, event.text))
+        """Takes an event in, the last of those of its kind and text that have just happened."""
+        time_s, times = round((event.at_ns - self._origin_ns) / 1e9, 3), 1
+        for known in self._events:
+            if (known.kind, known.text) == (event.kind, event.text) and time_s - known.time_s <= SAME_S:
+                self._events.remove(known)
+                times += known.times
+                break
+        self._events.append(Happening(time_s, event.kind, event.text, times))
 
     def counted(self, census: Census) -> None:
         """Takes a count of connections in, unless the last one was by more parties."""

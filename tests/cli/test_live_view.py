@@ -100,6 +100,13 @@ def test_eighty_columns_hold_all_of_it(now):
     assert lines[-2:] == ["   7:07  reconnected: number 7", KEYS]
 
 
+def test_events_are_told_with_how_often_and_without_a_text_that_they_do_not_have(now):
+    events = (Happening(132.0, "reconnected", "", 1_200), Happening(133.0, "connection_lost", "reset", 2))
+    lines = picture(msgspec.structs.replace(PROGRESS, events=events), now)
+    assert "   2:12  reconnected (1,200 times)" in lines
+    assert "   2:13  connection_lost (2 times): reset" in lines
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
 @pytest.mark.parametrize("height", [5, 10, 24, 50])
 def test_no_terminal_is_too_small_and_no_line_too_long(now, width, height):
@@ -271,7 +278,7 @@ async def test_q_has_to_come_twice_within_five_seconds(now):
         now.now += after_s
         await keys.press("q")
     assert run.commands == []
-    assert run.notes == ["q again stops the run in good order"] * 3
+    assert run.notes == ["q again within 5 s stops the run in good order"] * 3
     now.now += 4
     await keys.press("q")
     assert run.commands == ["stop"]
