@@ -302,10 +302,12 @@ class _Checkup:
 
     async def _open_public_folders(self, opener: Opener) -> None:
         account, why = self._account, ""
-        if not self._dialect.public_folders:
-            why = f"dialect {self._dialect.name} has no store for them"
-        elif not self._client.connections.public_folder:
+        if not self._client.connections.public_folder:
             why = f"{self._client.name} does not open them"
+        elif not self._dialect.public_folders and self._dialect.name == UNKNOWN:
+            why = "nothing says whether this server has any"
+        elif not self._dialect.public_folders:
+            why = f"dialect {self._dialect.name} has no store for them"
         elif not account.public_server or not account.legacy_dn:
             why = "the account has no public folder server"
         if why:

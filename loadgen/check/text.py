@@ -1,6 +1,6 @@
-"""A result for people: a table of 80 columns, then what failed first and what would help."""
+"""A result for people: a table of 80 columns, then what has failed and what would help."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.check.result import STEPS, Result, Seen
+from loadgen.check.result import STEPS, Result, Seen, Step
 
 WIDTH: Final = 80
 _MARKS: Final = {
@@ -30,27 +30,39 @@ def show(result: Result, console: Console) -> None:
     table.add_column("")
     table.add_column("step", no_wrap=True)
     table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("detail", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("detail", overflow="fold", ratio=1)
     for step in result.steps:
         milliseconds = "" if step.outcome == "skipped" else f"{step.ms:.1f}"
         style = "dim" if step.outcome == "skipped" else ""
         detail = Text(step.detail, style=style)
+        if step.outcome != "failed":
+            detail.no_wrap, detail.overflow = True, "ellipsis"
         table.add_row(_MARKS[step.outcome], Text(STEPS[step.name], style=style), milliseconds, detail)
     console.print(table)
     console.print(Text(f"client type: {result.client}"))
     for line in _seen_lines(result.seen):
         console.print(Text(line), width=WIDTH)
-    failure = result.first_failure
-    if failure is None:
+    if result.passed:
         console.print(Text("All steps passed.", style="green"))
         if not result.password_tried:
             console.print(Text(_UNTRIED, style="yellow"), width=WIDTH)
         return
-    console.print()
-    console.print(Text(f"First failure, {STEPS[failure.name]}:"))
-    console.print(Text(failure.detail), width=WIDTH)
-    console.print(Text(failure.meaning, style="bold"), width=WIDTH)
-    console.print(Text(failure.remedy), width=WIDTH)
+    for number, steps in enumerate(_causes(result.steps)):
+        console.print()
+        which = "Another" if number else "First"
+        titles = "; ".join(STEPS[step.name] for step in steps)
+        console.print(Text(f"{which} failure: {titles}"), width=WIDTH)
+        console.print(Text(steps[0].meaning, style="bold"), width=WIDTH)
+        console.print(Text(steps[0].remedy), width=WIDTH)
+
+
+def _causes(steps: Iterable[Step]) -> Iterable[Sequence[Step]]:
+    """The steps that failed, those together that mean the same."""
+    causes: dict[str, list[Step]] = {}
+    for step in steps:
+        if step.outcome == "failed":
+            causes.setdefault(step.meaning, []).append(step)
+    return causes.values()
 
 
 def _seen_lines(seen: Seen) -> Iterator[str]:

@@ -74,7 +74,7 @@ def check(
 ) -> None:
     """Check TARGET with one user: mock, mock=URL, or https://HOST[:PORT] (http:// too) of a real RPC proxy.
 
-    Each step is timed; the first failure is explained. Exit codes: 0 all passed; 3 a step failed; 2 wrong
+    Each step is timed; what fails is explained. Exit codes: 0 all passed; 3 a step failed; 2 wrong
     usage.
     """
     given = {key: value for key, value in options.items() if value not in (None, ())}

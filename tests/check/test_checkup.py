@@ -109,6 +109,20 @@ async def test_schemes_are_told_and_an_account_is_not_locked():
     assert failures(other) == {"http": "scheme_not_offered"}
 
 
+@pytest.mark.parametrize(
+    ("client", "dialect", "why"),
+    [
+        ("outlook2007-online-anywhere", "unknown", "nothing says whether this server has any"),
+        ("outlook2007-online-anywhere", "gromox", "dialect gromox has no store for them"),
+        ("outlook2007-online-anywhere", "exchange2007", "the account has no public folder server"),
+        ("loadgen-2007-online", "unknown", "loadgen-2007-online does not open them"),
+    ],
+)
+async def test_why_public_folders_are_left_out(client, dialect, why):
+    result = await take(saying(answer("404 Not Found")), client=client_type(client), dialect=dialect)
+    assert [step.detail for step in result.steps if step.name == "public_folders"] == [why]
+
+
 @pytest.mark.parametrize(("auth", "tried"), [(("anonymous",), False), (("basic",), True)])
 async def test_whether_the_password_was_shown_to_anybody(auth, tried):
     result = await take(saying(rpc_error_head(0x6BA)), options=ConnectionOptions(auth=auth))
