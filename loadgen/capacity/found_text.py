@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.capacity.found import Capacity, Planned, Reading
-from loadgen.report.layout import NO_FIGURE, output_console, plain, table, titled
+from loadgen.report.layout import NO_FIGURE, headed, output_console, plain, table
 
 _STYLES: Final = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 
@@ -24,7 +24,7 @@ def screen(capacity: Capacity, folder: Path) -> ConsoleRenderable:
     files = plain(f"Results: {folder}/")
     files.no_wrap, files.overflow = True, "ignore"
     return Group(
-        titled("Capacity", _answer(capacity)),
+        headed("Capacity", _answer(capacity)),
         Text(),
         plain(sentence(capacity), _STYLES[capacity.verdict]),
         *(plain(f"  {reason}") for reason in capacity.reasons),

@@ -11,7 +11,7 @@ from rich.text import Text
 from loadgen.capacity.found import Capacity
 from loadgen.client.client_type import ClientType
 from loadgen.measure.threshold import EXIT_INTERRUPTED, EXIT_PASS
-from loadgen.report.layout import NO_FIGURE, FirstThatFits, output_console, plain, table, titled
+from loadgen.report.layout import NO_FIGURE, FirstThatFits, headed, output_console, plain, table
 from loadgen.report.text import COLUMN_TITLES
 from loadgen.workload.connection_model import virtual_connections
 
@@ -113,7 +113,7 @@ def screen(gap: Gap) -> ConsoleRenderable:
     scale = "" if gap.limit_scale is None else f", limits x {gap.limit_scale:g}"
     title = f"Users admitted on {gap.topology}{scale}, and their TCP connections as the kernel counted them"
     return Group(
-        titled(title, FirstThatFits(_table(gap), _table(gap, gap=1))),
+        headed(title, FirstThatFits(_table(gap), _table(gap, gap=1))),
         Text(),
         *(plain(line, "bold") for line in sentences(gap)),
         *(plain(f"Results: {row.folder}/") for row in gap.rows),

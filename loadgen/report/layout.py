@@ -45,9 +45,14 @@ def output_console() -> Console:
     return console
 
 
+def headed(title: str, *parts: ConsoleRenderable) -> Group:
+    """Parts of a report under a title."""
+    return Group(Text(title, "bold"), *parts)
+
+
 def titled(title: str, *parts: ConsoleRenderable) -> Group:
-    """Parts of a report under a title, with an empty line before."""
-    return Group(Text(), Text(title, "bold"), *parts)
+    """Parts under a title, with an empty line before: all but what stands first."""
+    return Group(Text(), headed(title, *parts))
 
 
 def table(*figures: str, texts: tuple[str, ...] = ("",), gap: int = 2) -> Table:

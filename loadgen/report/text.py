@@ -18,6 +18,7 @@ from loadgen.report.layout import (
     LEGEND,
     NO_FIGURE,
     FirstThatFits,
+    headed,
     output_console,
     plain,
     safe,
@@ -116,13 +117,13 @@ def _connections(summary: Summary) -> ConsoleRenderable:
     connections = summary.connections
     title = "TCP connections (white paper's columns) as counted by client, kernel and mock"
     if not (connections.peak or connections.steady):
-        return titled(title, Text("Not counted: the run did not get as far as a barrier."))
+        return headed(title, Text("Not counted: the run did not get as far as a barrier."))
     moments = {"peak": connections.peak, "steady": connections.steady}
     peak, steady = (_connection_table({moment: cells}) for moment, cells in moments.items())
     forms = FirstThatFits(
         _connection_table(moments), _connection_table(moments, gap=1), Group(peak, Text(), steady)
     )
-    return titled(title, forms, Text(), Text(loadgens_view(connections, summary.users)))
+    return headed(title, forms, Text(), Text(loadgens_view(connections, summary.users)))
 
 
 def _connection_table(moments: Mapping[str, Mapping[str, Cell]], gap: int = 2) -> Table:

@@ -200,6 +200,7 @@ def test_a_run_that_got_nowhere_shows_no_empty_tables():
 
 def test_latency_has_response_and_service():
     screen = printed(summary())
+    assert screen.startswith("TCP connections")
     response, service = row(screen, "send_message"), row(screen, "  10,000 of 10,000")
     assert response == ["response", "15,008", "27,001", "28,508", "29,704", "29,983", "30,015"]
     assert service == ["service", "10,002", "18,006", "19,005", "19,808", "19,988", "20,005"]
