@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from loadgen.compare.metric import PATHS
+from loadgen.compare.wording import figure
 from loadgen.errors import ProfileError
 from loadgen.measure import threshold
 from loadgen.measure.threshold import OPERATORS, Document, Number
@@ -53,8 +54,8 @@ class Condition(Struct, frozen=True):
 
     def said(self, measured: float) -> str:
         """The measured figure in the form of the number."""
-        sign = "+" if self.is_change else ""
-        return f"{measured:{sign},.3g}{' %' if self.is_share else ''}"
+        sign = "-" if measured < 0 else "+" if self.is_change else ""
+        return f"{sign}{figure(abs(measured))}{' %' if self.is_share else ''}"
 
     def _value_in(self, document: Document) -> Number | None:
         return threshold.Threshold(self.path, self.op, self.number).value_in(document)

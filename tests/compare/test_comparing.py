@@ -182,6 +182,20 @@ def test_conditions_are_written_as_they_were_read(text):
     assert str(parse_condition(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "measured", "said"),
+    [
+        ("users.lost > 0", 7757.8, "7,758"),
+        ("users.lost > 0", 12.0, "12"),
+        ("users.lost > +0", 0.1234, "+0.123"),
+        ("users.lost > +0", -7757.8, "-7,758"),
+        ("users.lost > +5%", 3.14159, "+3.14 %"),
+    ],
+)
+def test_what_was_measured_is_said_in_the_digits_of_the_tables(text, measured, said):
+    assert parse_condition(text).said(measured) == said
+
+
 def test_every_condition_may_name_what_a_threshold_may():
     def paths(tree, above=""):
         for step, below in tree.items():
