@@ -36,6 +36,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield f"- **{wording.OUTCOMES[finding.outcome]}** {_escaped(wording.sentence(finding, comparison))}"
     for result in comparison.conditions:
         yield f"- {_escaped(wording.condition(result, baseline))}"
+    if conclusion := wording.conclusion(comparison):
+        yield f"- {conclusion}"
     yield ""
     yield from _connections(comparison, labels)
     for label in labels[1:]:

@@ -49,6 +49,8 @@ def _header(comparison: Comparison) -> Markup:
     for result in comparison.conditions:
         text = wording.condition(result, comparison.sides[0].label)
         parts.append(element("p", text, class_="bad" if result.met else "good"))
+    if conclusion := wording.conclusion(comparison):
+        parts.append(element("p", conclusion, class_="bad"))
     if comparison.warnings:
         lines = (element("li", element("strong", "Warning "), safe(each)) for each in comparison.warnings)
         parts.append(element("ul", *lines, class_="warnings"))

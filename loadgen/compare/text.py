@@ -9,7 +9,7 @@ from rich.text import Text
 from loadgen.compare import wording
 from loadgen.compare.comparison import Comparison, Counts, Finding
 from loadgen.compare.source import MOMENTS
-from loadgen.report.layout import NO_FIGURE, output_console, plain, table, titled
+from loadgen.report.layout import NO_FIGURE, headed, output_console, plain, table, titled
 from loadgen.report.text import COLUMN_TITLES
 
 _STYLES = {
@@ -48,7 +48,7 @@ def _sides(comparison: Comparison) -> ConsoleRenderable:
     for side in comparison.sides:
         users = NO_FIGURE if side.users is None else f"{side.users:,}"
         found.add_row(Text(side.label, "bold"), plain(side.name), side.kind, users, side.verdict or NO_FIGURE)
-    return titled(f"{comparison.sides[0].label} is the baseline", found)
+    return headed(f"{comparison.sides[0].label} is the baseline", found)
 
 
 def _warnings(comparison: Comparison) -> Iterator[Text]:
@@ -157,3 +157,5 @@ def _conditions(comparison: Comparison) -> Iterator[Text]:
     for result in comparison.conditions:
         line = wording.condition(result, comparison.sides[0].label)
         yield plain(line, "bold red" if result.met else "green")
+    if conclusion := wording.conclusion(comparison):
+        yield Text(conclusion, "bold yellow")

@@ -5,6 +5,7 @@ from typing import Final
 
 from loadgen.compare.comparison import Comparison, ConditionResult, Counts, Figure, Finding
 from loadgen.compare.metric import RATE
+from loadgen.measure.threshold import EXIT_INVALID
 from loadgen.report.layout import NO_FIGURE, three_digits
 
 OUTCOMES: Final = {
@@ -52,6 +53,14 @@ def condition(result: ConditionResult, baseline: str) -> str:
     """How one condition fared."""
     verdict = "FAIL" if result.met else "ok"
     return f"{verdict}  {result.text}, {result.label} beside {baseline}: {result.why}"
+
+
+def conclusion(comparison: Comparison) -> str:
+    """Why conditions conclude nothing; empty if they do, or if there are none."""
+    if comparison.exit_code != EXIT_INVALID:
+        return ""
+    sides = " and ".join(side.label for side in comparison.sides if side.verdict == "INVALID")
+    return f"INVALID  nothing can be concluded from {sides}, whatever stands above (exit code {EXIT_INVALID})"
 
 
 def figure(value: float | None) -> str:

@@ -32,6 +32,7 @@ def invoke(*words, code=0):
 
 def test_the_answer_stands_first(pair):
     printed = invoke(*pair).stdout
+    assert printed.startswith("A is the baseline\n")
     answer = " ".join(printed[printed.index("What was asked") :].split())
     assert re.match(
         rf"What was asked DIFFERS {re.escape(P95)}: B beside A: it differs\. [\d,.]+ instead", answer
@@ -85,6 +86,17 @@ def test_the_page_is_one_file_that_says_the_same(pair, tmp_path):
 def test_conditions_end_with_an_exit_code(pair, condition, code):
     printed = invoke(*pair, "--fail-on", condition, code=code).stdout
     assert ("FAIL" if code else "ok") in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",)])
+def test_conditions_on_a_run_that_says_nothing_end_with_why(pair, tmp_path, form):
+    broken = str(write_run(tmp_path, "broken", seed=3, seconds=2, interrupted=True))
+    words = (*pair, broken, "--fail-on", "users.lost >= 0", *form)
+    lines = invoke(*words, code=threshold.EXIT_INVALID).stdout.splitlines()
+    [conclusion] = [line for line in lines if "exit code 98" in line]
+    assert "INVALID  nothing can be concluded from C" in conclusion
+    assert form or lines[-1] == conclusion
+    assert "exit code" not in invoke(*words[:3], *form).stdout
 
 
 @pytest.mark.parametrize(
