@@ -4,10 +4,11 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,6 +27,8 @@ from loadgen.workload.profile import MessageProfile
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Rate = Annotated[float, Meta(gt=0)]
+
+_JUDGING: Final = ("threshold", "abort_on")
 
 
 class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -229,6 +232,14 @@ def load_campaign(name: str) -> Campaign:
         )
         for group in campaign.groups
     )
+    for number, group in enumerate(groups):
+        with _named(f"{path}: group[{number}].client"):
+            library.find("client", group.client)
+        with _named(f"{path}: group[{number}].profile"):
+            library.find("message", group.profile)
+    for key in _JUDGING:
+        with _named(f"{path}: {key}"):
+            threshold.parse_all(getattr(campaign, key))
     topology = _anchored(campaign.topology, path.parent)
     limit_set = campaign.limit_set and _anchored(campaign.limit_set, path.parent)
     return msgspec.structs.replace(campaign, groups=groups, topology=topology, limit_set=limit_set)
@@ -265,6 +276,15 @@ def groups_of(campaign: Campaign) -> tuple[UserGroup, ...]:
     )
 
 
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Says where in a file a problem is."""
+    try:
+        yield
+    except ProfileError as error:
+        raise ProfileError(f"{where}: {error}") from None
+
+
 def _anchored(name: str, folder: Path) -> str:
     return str(folder / name) if "/" in name or name.endswith(".toml") else name
 
@@ -297,7 +317,7 @@ def _problems(campaign: Campaign, population: Population) -> Iterator[str]:
             yield f"limit_set: {error}"
     if campaign.auth == ():
         yield "auth: the list is empty; give at least one scheme, or auto"
-    for key in ("threshold", "abort_on"):
+    for key in _JUDGING:
         try:
             thresholds = threshold.parse_all(getattr(campaign, key))
         except ProfileError as error:

@@ -61,8 +61,9 @@ def find(kind: str, name: str, near: Path | None = None) -> Path:
         return path
     known = built_in_names(kind)
     if name not in known:
+        files = sorted(path.name for path in (near or Path()).glob("*.toml"))
         raise ProfileError(
-            f"{name!r} is no built-in {kind} profile{_near_misses(name, known)}; "
+            f"{name!r} is no built-in {kind} profile{_near_misses(name, (*known, *files))}; "
             f"known: {', '.join(known) or 'none'}; or give a path ending in .toml"
         )
     return library_root() / kind / f"{name}.toml"
@@ -108,11 +109,12 @@ def explain(problem: str, shape: type) -> str:
     text, _, path = problem.partition(" - at `$")
     path = path.removesuffix("`").removeprefix(".")
     if unknown := _UNKNOWN.fullmatch(text):
-        return f"{_join(path, unknown[1])}: unknown key; allowed: {_allowed(_type_at(shape, path))}"
+        allowed = _allowed(_type_at(shape, path))
+        return f"{_join(path, unknown[1])}: unknown key{_near_misses(unknown[1], allowed)}; {_list(allowed)}"
     if missing := _MISSING.fullmatch(text):
         return f"{_join(path, missing[1])}: missing"
     if wrong := _NOT_ONE_OF.fullmatch(text):
-        return f"{path}: {wrong[1]} is not allowed; allowed: {_allowed(_type_at(shape, path))}"
+        return f"{path}: {wrong[1]} is not allowed; {_list(_allowed(_type_at(shape, path)))}"
     if _PATTERN.fullmatch(text):
         return f"{path}: expected {_form(_annotated_at(shape, path))}"
     text = _TYPE.sub(_in_words, text[:1].lower() + text[1:])
@@ -125,7 +127,10 @@ def _in_words(types: re.Match[str]) -> str:
 
 
 def _near_misses(name: str, known: Sequence[str]) -> str:
-    near = [each for each in known if name.lower() in each] or get_close_matches(name.lower(), known)
+    """Those that hold the name, or else are like it, or begin like it."""
+    name = name.lower()
+    near = [each for each in known if name in each] or get_close_matches(name, known)
+    near = near or [each for each in known if get_close_matches(name, (each[: len(name)],), cutoff=0.8)]
     return f" (did you mean {' or '.join(near[:3])}?)" if near else ""
 
 
@@ -203,7 +208,11 @@ def _origin(shape: TypeForm) -> object:
     return get_origin(shape)
 
 
-def _allowed(shape: TypeForm) -> str:
+def _allowed(shape: TypeForm) -> tuple[str, ...]:
     if _origin(shape) is Literal:
-        return ", ".join(map(str, get_args(shape)))
-    return ", ".join(field.encode_name for field in msgspec.structs.fields(shape))
+        return tuple(map(str, get_args(shape)))
+    return tuple(field.encode_name for field in msgspec.structs.fields(shape))
+
+
+def _list(allowed: Sequence[str]) -> str:
+    return f"allowed: {', '.join(allowed)}"

@@ -84,8 +84,11 @@ def test_wanted_users_are_the_population_if_there_is_no_other():
         ("--servers dsproxy=1", "is not ROLE=N"),
         ("--spread soon", "option: spread: 'soon' is not a duration"),
         ("--topology nowhere", "'nowhere' is no built-in topology profile"),
-        ("--set limits.prots=1", "limits.prots: unknown key; allowed: scale"),
-        ("--set limit.ports=server-2003", "--set limit.ports=server-2003: limit: unknown key; allowed: "),
+        ("--set limits.prots=1", "limits.prots: unknown key (did you mean ports?); allowed: scale"),
+        (
+            "--set limit.ports=server-2003",
+            "limit.ports=server-2003: limit: unknown key (did you mean limits?); ",
+        ),
         ("--set limits", "--set limits: not of the form key=value"),
         ("--client loadgen-2007-online", "give --users too"),
     ],
@@ -94,3 +97,11 @@ def test_what_is_wrong_is_one_line(words, problem):
     result = CliRunner().invoke(main, ("plan", *shlex.split(words)))
     assert result.exit_code == 2
     assert problem in result.stderr
+
+
+def test_a_file_that_no_run_could_judge_by_is_not_planned(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("extends = 'quickstart'\nthreshold = ['users.refusd == 0']\n")
+    result = CliRunner().invoke(main, ("plan", str(path)))
+    assert result.exit_code == 2
+    assert f"{path}: threshold: 'users.refusd == 0': users has no 'refusd'; allowed: " in result.stderr

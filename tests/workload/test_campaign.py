@@ -91,7 +91,10 @@ def test_options_replace_keys_of_the_same_name(options, field, value):
         ({"threshold": 5}, "option: threshold: expected a list, got a whole number"),
         ({"hurry": 1}, "option: hurry: unknown key; allowed: name, title, group, duration"),
         ({"group": [{"users": 5, "client": "x"}]}, "option: group[0].profile: missing"),
-        ({"group": [{"users": 5, "clients": "x"}]}, "option: group[0].clients: unknown key; allowed: users,"),
+        (
+            {"group": [{"users": 5, "clients": "x"}]},
+            "option: group[0].clients: unknown key (did you mean client?); allowed: users,",
+        ),
         ({"startup": "maybe"}, "option: startup: 'maybe' is not allowed; allowed: on, off"),
     ],
 )
@@ -152,6 +155,30 @@ def test_paths_in_a_campaign_count_from_its_folder(tmp_path, monkeypatch):
         populate(campaign)
     (tmp_path / "mine.toml").write_text("extends = 'light'\ntitle = 'mine'\n")
     assert populate(campaign).group_of(8).profile.title == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "[[group]]\nusers = 9\nclient = 'loadgen-2007-online'\nprofile = 'light'\n"
+            "[[group]]\nusers = 9\nclient = 'loadgen-2007-onlin'\nprofile = 'light'\n",
+            "group[1].client: 'loadgen-2007-onlin' is no built-in client profile (did you mean ",
+        ),
+        (
+            "[[group]]\nusers = 9\nclient = 'loadgen-2007-online'\nprofile = 'lihgt'\n",
+            "group[0].profile: 'lihgt' is no built-in message profile (did you mean light?); known: ",
+        ),
+        ("threshold = ['users.refusd == 0']\n", "threshold: 'users.refusd == 0': users has no 'refusd'; "),
+        ("abort_on = ['x == 0']\n", "abort_on: 'x == 0': the summary has no 'x'; allowed: users, "),
+    ],
+)
+def test_a_name_or_threshold_that_is_none_is_told_with_file_and_key(tmp_path, text, problem):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"extends = 'smoke'\n{text}")
+    with pytest.raises(ProfileError) as caught:
+        load_campaign(str(path))
+    assert str(caught.value).startswith(f"{path}: {problem}")
 
 
 def groups_of(*sizes):

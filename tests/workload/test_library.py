@@ -82,7 +82,10 @@ def test_every_built_in_file_says_where_its_figures_are_from():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (LIGHT + "sent = 4", "sent: unknown key; allowed: name, title, sent_per_day, "),
+        (
+            LIGHT + "sent = 4",
+            "sent: unknown key (did you mean sent_per_day?); allowed: name, title, sent_per_day, ",
+        ),
         ("title = 'x'", "sent_per_day: missing"),
         (LIGHT + "message_size = 'big'", "message_size: expected a whole number, got text"),
         (LIGHT + "message_size = 5", "message_size: expected a whole number >= 1000"),
@@ -123,7 +126,7 @@ def test_a_wrong_profile_is_one_line_with_file_and_key(tmp_path, text, problem):
         ),
         (
             "[connections]\nmails = 1",
-            "connections.mails: unknown key; allowed: mail, public_folder, directory",
+            "connections.mails: unknown key (did you mean mail?); allowed: mail, public_folder, directory",
         ),
         ("[connections]\nmail = 0", "connections.mail: expected a whole number >= 1"),
         (
@@ -200,7 +203,7 @@ class Outer(msgspec.Struct):
 
 def test_what_is_allowed_is_found_behind_an_optional_key():
     problem = "Object contains unknown field `pth` - at `$.inner`"
-    assert library.explain(problem, Outer) == "inner.pth: unknown key; allowed: path"
+    assert library.explain(problem, Outer) == "inner.pth: unknown key (did you mean path?); allowed: path"
 
 
 def test_a_file_that_is_not_text_is_said_so(tmp_path):
@@ -232,10 +235,15 @@ def test_profiles_are_found_inside_an_installed_package(tmp_path, monkeypatch):
         ("lihgt", " (did you mean light?)"),
         ("heavy!", " (did you mean heavy or very-heavy?)"),
         ("HEAVY", " (did you mean heavy or very-heavy?)"),
+        ("very-", " (did you mean very-heavy?)"),
+        ("verry", " (did you mean very-heavy?)"),
+        ("mondayy", " (did you mean monday.toml?)"),
         ("outlook", ""),
     ],
 )
-def test_near_misses_are_offered(name, near):
+def test_near_misses_are_offered(name, near, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "monday.toml", LIGHT)
     with pytest.raises(ProfileError) as caught:
         library.find("message", name)
     assert str(caught.value) == (

@@ -47,10 +47,13 @@ def test_changes_are_those_that_the_mock_takes(tmp_path):
         ("title.x=1", "--set title.x: there is no such key"),
         ("limits.ports=0", "limits.ports: "),
         ("limits.scale=0", "limits.scale: expected"),
-        ("limit.ports=9", "--set limit.ports=9: limit: unknown key; allowed: dialect"),
+        ("limit.ports=9", "--set limit.ports=9: limit: unknown key (did you mean limits?); allowed: dialect"),
         ("ports=server-2003", "--set ports=server-2003: ports: expected a table"),
-        ("http.framin=plain", "http.framin: unknown key; allowed: port, framing"),
-        ("client_access.0.nme=X", "client_access[0].nme: unknown key; allowed: address, name"),
+        ("http.framin=plain", "http.framin: unknown key (did you mean framing?); allowed: port, framing"),
+        (
+            "client_access.0.nme=X",
+            "client_access[0].nme: unknown key (did you mean name?); allowed: address, name",
+        ),
         ("global_catalog.0.source_addresses=[]", "global_catalog[0].source_addresses: unknown key"),
     ],
 )
