@@ -6,7 +6,7 @@ Sources as in :mod:`web_failures`.
 from collections.abc import Callable
 from typing import Final
 
-from loadgen.check.finding import Finding, KnownFailure, text
+from loadgen.check.finding import FOR_A_MOCK, Finding, KnownFailure, text
 from loadgen.errors import BindRefused, ConnectionLost, PeerError, TimedOut, TransportError, WireError
 
 
@@ -28,7 +28,7 @@ INSIDE_FAILURES: Final = (
         _at("mapper_", _REFUSED),
         "The machine answers, but has no endpoint mapper, or a firewall refuses its port.",
         "Check the server's name, that its service RPC (RpcSs) runs, and tcp.endpoint_mapper of --dialect; "
-        "with static ports there (tcp.store …) no mapper is asked.",
+        f"with static ports there (tcp.store …) no mapper is asked. {FOR_A_MOCK}",
         "[MS-RPCE] 2.1.1.1, port 135; connect(2), ECONNREFUSED",
     ),
     KnownFailure(

@@ -6,7 +6,7 @@ Each row says where it is known from: specifications by their name, others by th
 from collections.abc import Callable
 from typing import Final
 
-from loadgen.check.finding import Finding, KnownFailure, http, in_steps, rpc_error, text
+from loadgen.check.finding import FOR_A_MOCK, Finding, KnownFailure, http, in_steps, rpc_error, text
 from loadgen.errors import (
     HttpRefused,
     NameNotFound,
@@ -47,7 +47,7 @@ WEB_FAILURES: Final = (
         "name_not_found",
         lambda finding: isinstance(finding.error, NameNotFound),
         "The name of the target, or of a server, has no address in the DNS that this machine asks.",
-        "Correct the name, or give the address yourself with --resolve NAME=ADDRESS.",
+        f"Correct the name, or give the address yourself with --resolve NAME=ADDRESS. {FOR_A_MOCK}",
         "getaddrinfo(3)",
     ),
     KnownFailure(
