@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from loadgen.errors import HttpRefused, MapiError, PeerError, RpcFault
 
-FOR_A_MOCK: Final = "For a mock that runs already give mock=URL as the target: it tells names and ports itself."
+FOR_A_MOCK: Final = (
+    "For a mock that runs already give mock=URL as the target: it tells names and ports itself."
+)
 """What helps whoever takes the mock's addresses for those of a real target."""
 
 
