@@ -56,8 +56,13 @@ def addresses(texts: Sequence[str], option: str) -> frozenset[Address]:
 
 
 def count(connections: Iterable[Connection], server: Server) -> dict[str, int]:
-    """How many connections there are in each column that the server sees."""
+    """How many connections there are in each column that the server sees.
+
+    Whoever names no ``catalogs`` does not see ``cas_to_gc``: its connections are among ``cas_to_dsproxy``.
+    """
     counts = dict.fromkeys(COLUMNS_OF[server.role], 0)
+    if not server.catalogs:
+        counts.pop("cas_to_gc", None)
     for connection in connections:
         if server.addresses and connection.local not in server.addresses:
             continue
@@ -115,9 +120,10 @@ def import_connections(paths: Sequence[Path], server: Server, known: Imported | 
             notes.append(
                 f"{path}: no connection of a {server.role} server; are role, address and ports right?"
             )
-        for column, number in found.items():
-            sums = counted.setdefault(server.role, {})
-            sums[column] = sums.get(column, 0) + number
+        sums = counted.get(server.role, dict.fromkeys(found, 0))
+        counted[server.role] = {
+            column: sums[column] + number for column, number in found.items() if column in sums
+        }
     if {"mailbox", "gc"} <= counted.keys() and counted["mailbox"]["directory"] != counted["gc"]["directory"]:
         mailbox, catalog = counted["mailbox"]["directory"], counted["gc"]["directory"]
         notes.append(f"directory: mailbox servers list {mailbox:,}, global catalogs {catalog:,}; these count")
@@ -135,4 +141,5 @@ def _table(counted: Mapping[str, Mapping[str, int]]) -> ConnectionCount:
     columns: dict[str, int | None] = {}
     for role in ROLES:
         columns |= counted.get(role, {})
-    return with_totals(columns)
+    seen = {"cas_to_gc": columns.get("cas_to_gc")}
+    return with_totals({"cas_to_gc": 0} | columns) | seen

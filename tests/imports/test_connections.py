@@ -26,7 +26,6 @@ def test_a_client_access_server_by_windows_netstat():
         "cas_to_stores": 2,
         "cas_to_referral": 1,
         "cas_to_dsproxy": 2,
-        "cas_to_gc": 0,
     }
     with_catalog = counted("netstat-windows-cas.txt", "cas", catalogs=["10.0.0.9"], own=["10.0.0.1"])
     assert (with_catalog["cas_to_dsproxy"], with_catalog["cas_to_gc"]) == (1, 1)
@@ -121,6 +120,21 @@ def test_several_servers_of_a_role_add_up_and_a_wrong_role_is_told():
     assert twice.counted["mailbox"]["store"] == 8
     wrong = import_connections([DATA / "powershell.txt"], Server(role="cas"))
     assert "no connection of a cas server; are role, address and ports right?" in wrong.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("catalogs", "through_dsproxy", "to_gc"), [((), 2, None), (("10.9.9.9",), 2, 0), (("10.0.0.9",), 1, 1)]
+)
+def test_catalogs_that_nobody_names_are_not_counted_as_none(catalogs, through_dsproxy, to_gc):
+    listing = [DATA / "netstat-windows-cas.txt"]
+    server = Server(role="cas", catalogs=addresses(catalogs, "gc_address"))
+    other_server = Server(role="cas")
+    one, other = import_connections(listing, server), import_connections(listing, other_server)
+    columns = [one.connections[column] for column in ("cas_to_dsproxy", "cas_to_gc", "cas_total")]
+    assert columns == [through_dsproxy, to_gc, 5]
+    for both in (import_connections(listing, server, other), import_connections(listing, other_server, one)):
+        assert both.connections["client_to_cas"] == 6
+        assert both.connections["cas_to_gc"] is None, "one of the lists does not say"
 
 
 def test_addresses_are_addresses():
