@@ -76,6 +76,11 @@ class Climb(Coordinator):
         self._rested: dict[tuple[str, str], float] = {}
         """By limit and server, what was in use when the last number was held."""
 
+    @property
+    def takes(self) -> str:
+        """Nobody knows before how many users there will be."""
+        return ""
+
     def judged(self, summary: Summary) -> Summary:
         """An answer passes, although users were refused on the way to it."""
         if self.ending != Ending():

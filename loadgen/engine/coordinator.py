@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import ceil
 from typing import Final, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from loadgen.measure.scrape import Scraper
 from loadgen.measure.threshold import Ending
 from loadgen.report.summary import Summary
 from loadgen.workload.campaign import Campaign, Population
+from loadgen.workload.duration import Duration
 
 INTERVAL_S: Final = 1.0
 LEAD_S: Final = 0.25
@@ -125,6 +127,21 @@ class Coordinator:
         self._wake.set()
         return await answer
 
+    @property
+    def takes(self) -> str:
+        """How long this kind of run takes, and what of that each phase; empty if nobody knows before."""
+        campaign = self._campaign
+        exact_s = {
+            RAMP: campaign.ramp,
+            STARTUP: campaign.startup_hold if campaign.startup == "on" else 0.0,
+            WARMUP: campaign.warmup,
+            MEASURE: campaign.duration_s,
+            HOLD: campaign.hold,
+        }
+        lengths = {phase: Duration(ceil(length_s)) for phase, length_s in exact_s.items() if length_s}
+        each = ", ".join(f"{phase} {length}" for phase, length in lengths.items())
+        return f"the run takes {Duration(sum(lengths.values()))}: {each}; then {DRAIN} and {LOG_OFF}"
+
     def judged(self, summary: Summary) -> Summary:
         """The summary with the verdict of this kind of run."""
         return summary
@@ -180,10 +197,12 @@ class Coordinator:
         await self._until(self._nobody_pending, LEAD_S + self._campaign.ramp + STEP_PATIENCE_S)
 
     async def _start_up(self) -> None:
-        await self._enter(STARTUP, None)
+        campaign = self._campaign
+        # The last of them has just come, and holds longest.
+        await self._enter(STARTUP, float(campaign.startup_hold) if campaign.startup == "on" else None)
         await self._barrier("peak")
         await self._links.call(worker.end_startup)
-        await self._until(self._nobody_pending, self._campaign.startup_hold + STEP_PATIENCE_S)
+        await self._until(self._nobody_pending, campaign.startup_hold + STEP_PATIENCE_S)
         await self._barrier("steady")
 
     async def _day(self) -> None:

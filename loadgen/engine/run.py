@@ -104,6 +104,8 @@ async def run(
                     store, counter_sources(opened, scraper), limit_check, started_ns, every_s=look_every_s
                 ),
             )
+            if coordinator.takes:
+                say(coordinator.takes)
             signals.enter_context(interrupted_by(partial(_interrupt, coordinator, say)))
             try:
                 async with _controlled(coordinator, store, record, say, by_hand):

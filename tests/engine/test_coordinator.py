@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from loadgen.engine import worker
@@ -104,6 +105,7 @@ class NotedTally:
     def __init__(self, clock):
         self.clock = clock
         self.phases = []
+        self.lengths_s = {}
         self.intervals = 0
         self.barriers = []
         self.lost = []
@@ -116,6 +118,7 @@ class NotedTally:
 
     def enter(self, phase, length_s):
         self.phases.append((self.clock() / 1e9, phase))
+        self.lengths_s[phase] = length_s
 
     @property
     def started_s(self):
@@ -226,6 +229,34 @@ def test_a_run_goes_through_its_phases_and_counts_at_both_barriers(run, stage):
     peak_s, steady_s = (at_s for at_s, _ in stage.tally.barriers)
     assert started_s["start-up"] == peak_s
     assert peak_s + 21 <= steady_s == started_s["warm-up"]
+
+
+def test_how_long_it_takes_is_known_before_and_in_every_phase_but_the_drain(run, stage):
+    run(stage.run())
+    assert stage.coordinator.takes == (
+        "the run takes 2m45s: ramp 10s, start-up 20s, warm-up 5s, measure 1m40s, hold 30s; "
+        "then drain and log off"
+    )
+    assert stage.tally.lengths_s == {
+        "ramp": 10,
+        "start-up": 20,
+        "warm-up": 5.25,
+        "measure": 100,
+        "hold": 30,
+        "drain": None,
+        "log off": 0.1,
+    }
+
+
+def test_without_start_up_nothing_is_held(run, stage, monkeypatch):
+    changed = msgspec.structs.replace(CAMPAIGN, startup="off", hold=Duration(0), duration=Duration(2.4))
+    monkeypatch.setattr(f"{__name__}.CAMPAIGN", changed)
+    run(stage.run())
+    assert (
+        stage.coordinator.takes
+        == "the run takes 18s: ramp 10s, warm-up 5s, measure 3s; then drain and log off"
+    )
+    assert stage.tally.lengths_s["start-up"] is None
 
 
 def test_an_interval_is_written_every_second(run, stage):
