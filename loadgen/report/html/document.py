@@ -186,7 +186,10 @@ class Report:
 
     def _operations(self) -> Iterator[Markup]:
         yield tables.operations(self._summary.operations)
-        yield note("Skipped: found too much unfinished work, or no user logged on, and was not begun.")
+        yield note(
+            "Counted in all phases; timed, above, is only what was due in the measured phase (log_on and "
+            "log_off: in any). Skipped: found too much unfinished work, or no user logged on, and was not begun."
+        )
 
     def _failures(self) -> Iterator[Markup]:
         if not self._summary.failure_examples:
