@@ -188,7 +188,8 @@ class Report:
         yield tables.operations(self._summary.operations)
         yield note(
             "Counted in all phases; timed, above, is only what was due in the measured phase (log_on and "
-            "log_off: in any). Skipped: found too much unfinished work, or no user logged on, and was not begun."
+            "log_off: in any). Skipped: found too much unfinished work, or no user logged on, and was not "
+            "begun."
         )
 
     def _failures(self) -> Iterator[Markup]:
