@@ -218,16 +218,7 @@ def summarise(
         measured_s=measured_s,
         paused_s=paused_s,
         stopped_by=ending.stopped if ending is not None else "",
-        users=Users(
-            planned=population.users,
-            wanted=population.users if users_wanted is None else users_wanted,
-            logged_on_peak=totals.users_logged_on_peak,
-            admitted_peak=totals.users_admitted_peak,
-            refused=totals.users_refused,
-            refused_by_limit=dict.fromkeys((*LIMITS, UNKNOWN), 0) | dict(refused_by_limit or {}),
-            reconnects=totals.reconnects,
-            lost=totals.users_lost,
-        ),
+        users=_users(population, totals, users_wanted, refused_by_limit or {}),
         limits=limits,
         outages=outages,
         operations={name: _operation(name, totals) for name in OPERATIONS},
@@ -251,6 +242,21 @@ def summarise(
     )
     summary = msgspec.structs.replace(summary, warnings=tuple(told))
     return _judged(summary, campaign, ending, worst or {}, limit_check)
+
+
+def _users(
+    population: Population, totals: Totals, wanted: int | None, refused_by_limit: Mapping[str, int]
+) -> Users:
+    return Users(
+        planned=population.users,
+        wanted=population.users if wanted is None else wanted,
+        logged_on_peak=totals.users_logged_on_peak,
+        admitted_peak=totals.users_admitted_peak,
+        refused=totals.users_refused,
+        refused_by_limit=dict.fromkeys((*LIMITS, UNKNOWN), 0) | dict(refused_by_limit),
+        reconnects=totals.reconnects,
+        lost=totals.users_lost,
+    )
 
 
 def _judged(
