@@ -32,8 +32,8 @@ PATIENCE_S = 120
 USERS = 400
 SENDS_PER_S = 9
 DURATION_S = 16
-"""By a pilot: users are busy for a fiftieth of the time, so few sends wait for their turn. Of 200 users 4 % did,
-and p95 was now of those, now of the store. There are about 140 sends, where p95 takes 100 at least."""
+"""By a pilot: users are busy for a fiftieth of the time, so few sends wait for their turn. With 200 users 4 %
+did, and p95 was now of those, now of the store. There are about 140 sends, where p95 takes 100 at least."""
 SLOWDOWN = 1.1
 STORES = {
     "distribution": "lognormal",
