@@ -313,5 +313,5 @@ def test_the_first_seconds_show_that_something_happens():
 def test_standard_output_has_the_result_alone(runs):
     result = invoke("run")
     assert result.stderr == "starting\n"
-    assert result.stdout.startswith("\nTCP connections")
+    assert result.stdout.startswith("TCP connections")
     assert "starting" not in result.stdout
